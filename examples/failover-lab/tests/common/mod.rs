@@ -1,0 +1,203 @@
+//! What the tests in namespaces have in common.
+#![allow(unreachable_pub, reason = "shared by test binaries, which have no outside")]
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use failover_lab::capture::{Capture, Content, Frame};
+use failover_lab::director::Director;
+use failover_lab::observe::AddressWatch;
+use failover_lab::segment::Segment;
+use failover_lab::spec::{DirectorSpec, RouterSpec};
+use vrrp_net::{Host, LinuxHost, Transmission, Transmissions};
+use vrrp_proto::{AdverInterval, Advertisement, ChecksumForm, Envelope, Priority, Vrid};
+
+pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const VRID: u8 = 7;
+pub const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Three hosts on a segment: two for directors, one to look and to disturb.
+pub struct Lab {
+    pub segment: Segment,
+    pub capture: Capture,
+    pub watches: Vec<AddressWatch>,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self::with_networks(1)
+    }
+
+    pub fn with_networks(networks: usize) -> Self {
+        let segment = Segment::build(networks, 3).unwrap();
+        let capture = Capture::start(segment.host(2), false, None).unwrap();
+        let watches = (0..2)
+            .map(|host| AddressWatch::start(segment.host(host)).unwrap())
+            .collect();
+        Self {
+            segment,
+            capture,
+            watches,
+        }
+    }
+
+    pub fn director(&self, host: usize, router: &RouterSpec) -> Director {
+        let spec = DirectorSpec {
+            routers: vec![router.clone()],
+            realtime: false,
+        };
+        let program = env!("CARGO_BIN_EXE_failover-lab");
+        Director::ours(self.segment.host(host), program, &spec).unwrap()
+    }
+
+    pub fn keepalived(&self, host: usize, router: &RouterSpec) -> Director {
+        let spec = DirectorSpec {
+            routers: vec![router.clone()],
+            realtime: false,
+        };
+        Director::keepalived(self.segment.host(host), host, &spec).unwrap()
+    }
+
+    pub fn wait_holds(&self, host: usize, address: IpAddr) {
+        let what = format!("host {host} to hold {address}");
+        failover_lab::lab::wait_for(PATIENCE, &what, || self.watches[host].holds(address)).unwrap();
+    }
+
+    pub fn wait_lost(&self, host: usize, address: IpAddr) {
+        let what = format!("host {host} to give up {address}");
+        failover_lab::lab::wait_for(PATIENCE, &what, || !self.watches[host].holds(address)).unwrap();
+    }
+
+    /// What passes by the third host in the time of so many intervals.
+    pub fn listen(&self, intervals: u32) -> Vec<Frame> {
+        let _ = self.capture.take();
+        std::thread::sleep(INTERVAL * intervals);
+        self.capture.take()
+    }
+
+    /// A transmitter on the third host.
+    pub fn disturber(&self) -> Disturber {
+        let host = self
+            .segment
+            .host(2)
+            .run(|| LinuxHost::open().map_err(std::io::Error::other))
+            .unwrap();
+        Disturber::new(host)
+    }
+}
+
+/// Sends advertisements of its own making.
+pub struct Disturber {
+    host: LinuxHost,
+    index: u32,
+}
+
+impl Disturber {
+    fn new(mut host: LinuxHost) -> Self {
+        let mut index = 0;
+        while let Some(event) = host.poll_event() {
+            if let vrrp_net::HostEvent::Snapshot { links, .. } = event {
+                index = links
+                    .iter()
+                    .find(|link| link.name == "eth0")
+                    .map_or(0, |link| link.index);
+            }
+        }
+        Self { host, index }
+    }
+
+    /// Sends one advertisement with this priority for the standard address of its family.
+    pub fn advertise(&mut self, ipv6: bool, priority: u8) {
+        let source: IpAddr = if ipv6 {
+            Segment::link_local(0, 2).into()
+        } else {
+            Segment::ipv4(0, 2).into()
+        };
+        let addresses: Vec<IpAddr> = addresses(ipv6)
+            .iter()
+            .map(|text| text.split('/').next().unwrap().parse().unwrap())
+            .collect();
+        let envelope = Envelope::multicast(source);
+        let advertisement = Advertisement::version_3_any_first_address(
+            Vrid::new(VRID).unwrap(),
+            Priority::new(priority),
+            AdverInterval::from_centiseconds(10).unwrap(),
+            addresses,
+        )
+        .unwrap();
+        let mut message = vec![0; advertisement.buffer_len()];
+        advertisement
+            .emit(&envelope, ChecksumForm::Rfc5798, &mut message)
+            .unwrap();
+        self.send(&envelope, &message);
+    }
+
+    /// Sends these bytes as a VRRP message.
+    pub fn send(&mut self, envelope: &Envelope, message: &[u8]) {
+        let mut packets = Transmissions::default();
+        let transmission = Transmission {
+            interface: self.index,
+            source: envelope.source(),
+            destination: envelope.destination(),
+            hop_limit: envelope.hop_limit(),
+            source_mac: None,
+            tag: 0,
+        };
+        packets.push(transmission, |bytes| bytes.extend_from_slice(message));
+        self.host.send(&packets, &mut |_, error| panic!("{error}"));
+    }
+}
+
+/// The addresses of the standard virtual router: in IPv6 the link-local one first.
+pub fn addresses(ipv6: bool) -> Vec<String> {
+    if ipv6 {
+        vec!["fe80::7777/64".into(), "fd77::1:1/64".into()]
+    } else {
+        vec!["10.77.1.1/16".into()]
+    }
+}
+
+/// The address of the standard virtual router that can be reached.
+pub fn address(ipv6: bool) -> IpAddr {
+    if ipv6 { "fd77::1:1" } else { "10.77.1.1" }.parse().unwrap()
+}
+
+/// The standard virtual router.
+pub fn router(ipv6: bool, priority: u8) -> RouterSpec {
+    RouterSpec {
+        vrid: VRID,
+        priority,
+        addresses: addresses(ipv6),
+        ..RouterSpec::default()
+    }
+}
+
+/// The hardware address of a host.
+pub fn own_mac(host: u8) -> [u8; 6] {
+    [2, 0, 0, 0, 0, host + 1]
+}
+
+/// The virtual MAC address of the standard virtual router.
+pub fn virtual_mac(ipv6: bool) -> [u8; 6] {
+    [0, 0, 0x5e, 0, if ipv6 { 2 } else { 1 }, VRID]
+}
+
+pub fn adverts(frames: &[Frame]) -> Vec<&Frame> {
+    frames
+        .iter()
+        .filter(|frame| frame.content().advertisement().is_some())
+        .collect()
+}
+
+pub fn from_host(frames: &[Frame], ipv6: bool, host: usize) -> usize {
+    let own: IpAddr = if ipv6 {
+        Segment::link_local(0, host).into()
+    } else {
+        Segment::ipv4(0, host).into()
+    };
+    frames
+        .iter()
+        .filter(|frame| matches!(frame.content(), Content::Vrrp { source, .. } if source == own))
+        .count()
+}

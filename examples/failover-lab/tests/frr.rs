@@ -1,0 +1,138 @@
+//! Beside FRR's vrrpd, in both roles. It keeps its addresses on a macvlan that is down while it backs up, so who is active is
+//! read from the wire. It rounds its timers to centiseconds, and does not answer a router that loses.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use common::{INTERVAL, Lab, PATIENCE, VRID, address, from_host, router, virtual_mac};
+use failover_lab::spec::RouterSpec;
+
+/// zebra and vrrpd on a host; killed when dropped.
+struct Frr {
+    daemons: Vec<Child>,
+    directory: PathBuf,
+}
+
+impl Frr {
+    fn start(lab: &Lab, host: usize, spec: &RouterSpec) -> Self {
+        let namespace = lab.segment.host(host);
+        let link = format!("vrrp4-2-{VRID}");
+        let mac = virtual_mac(false).map(|byte| format!("{byte:02x}")).join(":");
+        for command in [
+            format!("link add {link} link eth0 type macvlan mode bridge"),
+            format!("link set dev {link} address {mac}"),
+            format!("addr add {}/16 dev {link}", address(false)),
+            format!("link set dev {link} up"),
+        ] {
+            namespace.ip(&command).unwrap();
+        }
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("failover-lab-frr-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let configuration = format!(
+            "interface eth0\n vrrp {VRID} version {}\n vrrp {VRID} priority {}\n \
+             vrrp {VRID} advertisement-interval {}\n vrrp {VRID} ip {}\n",
+            spec.version,
+            spec.priority,
+            u32::from(spec.centiseconds) * 10,
+            address(false),
+        );
+        std::fs::write(directory.join("zebra.conf"), "").unwrap();
+        std::fs::write(directory.join("vrrpd.conf"), configuration).unwrap();
+        let mut daemons = Vec::new();
+        for name in ["zebra", "vrrpd"] {
+            let child = namespace
+                .command(&format!("/usr/lib/frr/{name}"))
+                .arg("-f")
+                .arg(directory.join(format!("{name}.conf")))
+                .arg("-i")
+                .arg(directory.join(format!("{name}.pid")))
+                .arg("-z")
+                .arg(directory.join("zserv"))
+                .arg("--vty_socket")
+                .arg(&directory)
+                .args(["-P", "0", "--log", "stdout"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            daemons.push(child);
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        Self { daemons, directory }
+    }
+}
+
+impl Drop for Frr {
+    fn drop(&mut self) {
+        for daemon in &mut self.daemons {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Waits until in so many intervals only this host advertises.
+fn wait_alone(lab: &Lab, host: usize, interval: Duration) {
+    let what = format!("host {host} to be the only one that advertises");
+    let other = 1 - host;
+    failover_lab::lab::wait_for(PATIENCE * 2, &what, || {
+        let _ = lab.capture.take();
+        std::thread::sleep(interval * 4);
+        let frames = lab.capture.take();
+        from_host(&frames, false, host) >= 2 && from_host(&frames, false, other) == 0
+    })
+    .unwrap();
+}
+
+fn both_roles(spec: impl Fn(u8) -> RouterSpec, interval: Duration) {
+    // Ours is the higher: it takes the role from FRR, and FRR takes over when it dies.
+    let lab = Lab::new();
+    let _frr = Frr::start(&lab, 1, &spec(100));
+    wait_alone(&lab, 1, interval);
+    let mut ours = lab.director(0, &spec(200));
+    lab.wait_holds(0, address(false));
+    wait_alone(&lab, 0, interval);
+    ours.kill().unwrap();
+    wait_alone(&lab, 1, interval);
+    drop((lab, _frr));
+
+    // FRR is the higher: ours gives way, and takes over when FRR dies.
+    let lab = Lab::new();
+    let _ours = lab.director(0, &spec(100));
+    lab.wait_holds(0, address(false));
+    let frr = Frr::start(&lab, 1, &spec(200));
+    lab.wait_lost(0, address(false));
+    wait_alone(&lab, 1, interval);
+    drop(frr);
+    lab.wait_holds(0, address(false));
+    wait_alone(&lab, 0, interval);
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and FRR"]
+fn frr_version_3_over_ipv4() {
+    both_roles(|priority| router(false, priority), INTERVAL);
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and FRR"]
+fn frr_version_2() {
+    let spec = |priority| RouterSpec {
+        version: 2,
+        centiseconds: 100,
+        ..router(false, priority)
+    };
+    both_roles(spec, Duration::from_secs(1));
+}

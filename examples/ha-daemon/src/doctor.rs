@@ -1,0 +1,134 @@
+//! `ha-daemon doctor`: what on this host will bite.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config;
+
+/// Looks around and writes a line for each thing found. The exit status is 1 if something would keep it from running.
+pub(crate) fn doctor(config: Option<&Path>) -> ExitCode {
+    let mut findings = Findings::default();
+    privileges(&mut findings);
+    neighbours(&mut findings);
+    if let Some(path) = config {
+        configuration(&mut findings, path);
+    }
+    if findings.count == 0 {
+        println!("nothing found");
+    }
+    ExitCode::from(u8::from(findings.grave))
+}
+
+#[derive(Default)]
+struct Findings {
+    count: usize,
+    grave: bool,
+}
+
+impl Findings {
+    fn error(&mut self, text: &str) {
+        self.count += 1;
+        self.grave = true;
+        println!("error: {text}");
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.count += 1;
+        println!("warning: {text}");
+    }
+}
+
+/// The capabilities that sockets, addresses and scheduling need, by their bits in `/proc/self/status`.
+fn privileges(findings: &mut Findings) {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
+        .unwrap_or(0);
+    for (bit, name, what, grave) in [
+        (12, "CAP_NET_ADMIN", "addresses cannot be added", true),
+        (
+            13,
+            "CAP_NET_RAW",
+            "advertisements can be neither sent nor received",
+            true,
+        ),
+        (
+            23,
+            "CAP_SYS_NICE",
+            "the election runs without real-time priority",
+            false,
+        ),
+        (14, "CAP_IPC_LOCK", "the memory cannot be locked", false),
+    ] {
+        if effective & (1 << bit) == 0 {
+            let text = format!("{name} is missing: {what}");
+            match grave {
+                true => findings.error(&text),
+                false => findings.warning(&text),
+            }
+        }
+    }
+}
+
+/// Other daemons that move addresses.
+fn neighbours(findings: &mut Findings) {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return;
+    };
+    for process in processes.flatten() {
+        let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        if matches!(name.trim(), "keepalived" | "ucarp" | "vrrpd") {
+            findings.warning(&format!(
+                "{} (process {}) runs on this host: two daemons must not hold the same virtual router",
+                name.trim(),
+                process.file_name().to_string_lossy()
+            ));
+        }
+    }
+}
+
+/// What of this host contradicts the configuration.
+fn configuration(findings: &mut Findings, path: &Path) {
+    let loaded = config::load(path, None);
+    for line in loaded.headlines() {
+        findings.warning(&line);
+    }
+    if loaded.exit_code(false) != 0 {
+        findings.error(&format!("{} cannot be run", path.display()));
+    }
+    for instance in &loaded.configuration.vrrp_instance {
+        let Some(interface) = &instance.interface else {
+            continue;
+        };
+        let name = &instance.name;
+        let directory = Path::new("/sys/class/net").join(interface);
+        let read = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
+        if !directory.exists() {
+            findings.error(&format!("{name}: there is no interface {interface}"));
+            continue;
+        }
+        if read("carrier").trim() != "1" {
+            findings.warning(&format!("{name}: {interface} has no carrier"));
+        }
+        let switch = |scope: &str, switch: &str| {
+            let path = format!("/proc/sys/net/ipv4/conf/{scope}/{switch}");
+            fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+        };
+        if instance.use_vmac.is_some()
+            && [switch("all", "rp_filter"), switch(interface, "rp_filter")].contains(&"1".to_owned())
+        {
+            findings.warning(&format!(
+                "{name}: rp_filter is strict (1) for {interface}: packets to a virtual MAC address may be dropped; set it to 0 or 2"
+            ));
+        }
+        let proxy = switch(interface, "proxy_arp");
+        if proxy == "1" {
+            findings.warning(&format!(
+                "{name}: proxy_arp is on for {interface}: this host answers for addresses that the peer holds"
+            ));
+        }
+    }
+}

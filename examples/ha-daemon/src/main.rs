@@ -1,0 +1,141 @@
+//! `ha-daemon`: the command line. Everything it does, it does through the public API of the library crates.
+
+mod check;
+mod client;
+mod config;
+mod doctor;
+mod log;
+mod run;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Failover of virtual addresses, from a keepalived.conf
+#[derive(Parser)]
+#[command(name = "ha-daemon", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a configuration
+    Run(RunOptions),
+    /// Check a configuration: exit status 0 or 1
+    Check(CheckOptions),
+    /// Show what is going on
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Then follow the events
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        control: ControlOption,
+    },
+    /// Read the configuration again and apply what differs
+    Reload(ControlOption),
+    /// Give up mastership, clean up and end
+    Stop(ControlOption),
+    /// Let the peer take over a virtual router or a sync group
+    Failover {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        control: ControlOption,
+    },
+    /// Set the priority of a virtual router until it is restarted or a reload changes it
+    Priority {
+        /// Its name
+        name: String,
+        /// 1 to 254
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=254))]
+        priority: u8,
+        #[command(flatten)]
+        control: ControlOption,
+    },
+    /// Find what on this host will bite: sysctls, privileges, duplicates
+    Doctor {
+        /// The configuration that is to run here
+        #[arg(long, short = 'f')]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct ControlOption {
+    /// The control socket of the daemon
+    #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
+    control: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct RunOptions {
+    /// The configuration, in keepalived's language
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Where to listen for the control commands
+    #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
+    pub(crate) control: PathBuf,
+    /// Where to answer /status and /metrics over HTTP, read-only; meant for a loopback address
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) http: Option<SocketAddr>,
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: log::Format,
+    /// Run check scripts that are shell syntax, not a program, with this shell. keepalived drops them
+    #[arg(long, value_name = "SHELL")]
+    pub(crate) script_shell: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckOptions {
+    /// The configuration, in keepalived's language
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Fail on warnings too
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// How diagnostics are written
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: check::Format,
+    /// Write the configuration as it was understood to standard output
+    #[arg(long, value_enum)]
+    pub(crate) dump: Option<check::Dump>,
+    /// Take it that `run` gets the same option
+    #[arg(long, value_name = "SHELL")]
+    pub(crate) script_shell: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Run(options) => run::run(&options),
+        Command::Check(options) => check::check(&options),
+        Command::Status { json, watch, control } => client::status(&control.control, json, watch),
+        Command::Reload(control) => client::ask(&control.control, &ha_stack::Request::Reload),
+        Command::Stop(control) => client::ask(&control.control, &ha_stack::Request::Stop),
+        Command::Failover { name, control } => {
+            client::ask(&control.control, &ha_stack::Request::Failover { name })
+        }
+        Command::Priority {
+            name,
+            priority,
+            control,
+        } => client::ask(&control.control, &ha_stack::Request::Priority { name, priority }),
+        Command::Doctor { config } => doctor::doctor(config.as_deref()),
+    }
+}
+
+/// The exit status of a configuration that does not pass.
+const BAD_CONFIGURATION: u8 = 1;
+
+/// The exit status of a start that failed.
+const START_FAILED: u8 = 3;
+
+const CONTROL_SOCKET: &str = "/run/ha-daemon.sock";

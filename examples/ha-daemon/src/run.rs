@@ -1,0 +1,236 @@
+//! `ha-daemon run`.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use ha_stack::{ControlServer, HttpServer, Order, Plan, Response, ServiceManager, Supervisor};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use vrrp_net::{Driver, DriverThread, LinuxHost};
+
+use crate::config::{self, Loaded};
+use crate::{BAD_CONFIGURATION, RunOptions, START_FAILED, log};
+
+/// What the main thread waits for.
+enum Wake {
+    Signal(i32),
+    Order(Order),
+}
+
+/// How a life of the supervisor ended.
+enum End {
+    Stopped,
+    ElectionDied,
+}
+
+pub(crate) fn run(options: &RunOptions) -> ExitCode {
+    let loaded = config::load(&options.config, options.script_shell.as_deref());
+    eprint!("{}", loaded.text());
+    let Some(mut plan) = loaded.into_plan() else {
+        return ExitCode::from(BAD_CONFIGURATION);
+    };
+    let log = match log::start(options.log_format) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("ha-daemon: cannot start the log: {error}");
+            return ExitCode::from(START_FAILED);
+        }
+    };
+    let outcome = wakes().and_then(|inbox| {
+        let manager = ServiceManager::from_environment();
+        loop {
+            match serve(options, &mut plan, &inbox, &manager)? {
+                End::Stopped => return Ok(()),
+                // The addresses it held are found and kept by its successor.
+                End::ElectionDied => tracing::error!("the election ended by itself: it is started anew"),
+            }
+        }
+    });
+    let code = match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "cannot run");
+            ExitCode::from(START_FAILED)
+        }
+    };
+    drop(log);
+    code
+}
+
+fn serve(
+    options: &RunOptions,
+    plan: &mut Plan,
+    inbox: &Inbox,
+    manager: &ServiceManager,
+) -> Result<End, Box<dyn Error>> {
+    // Nothing is elected before the control socket is ours: a second instance must not disturb the first.
+    let supervisor = Supervisor::start_thread(election()?, Plan::default())?;
+    let control = supervisor.control(Some(inbox.orders.clone()));
+    let control_server = ControlServer::start(&options.control, control.clone())?;
+    let http_server = options
+        .http
+        .map(|address| HttpServer::start(address, control))
+        .transpose()?;
+    supervisor.reload(plan.clone())?;
+    manager.ready();
+    tracing::info!(config = %options.config.display(), "running");
+
+    let interval = manager.watchdog_interval().unwrap_or(WATCH);
+    let mut next_look = Instant::now();
+    loop {
+        let now = Instant::now();
+        if now >= next_look {
+            if supervisor.has_ended() {
+                return Ok(End::ElectionDied);
+            }
+            if !supervisor.is_alive(interval) {
+                tracing::error!(
+                    "the election does not answer: this process ends, and the kernel takes its addresses away"
+                );
+                std::process::exit(START_FAILED.into());
+            }
+            manager.alive();
+            next_look = now + interval;
+        }
+        let wake = match inbox
+            .wakes
+            .recv_timeout(next_look.saturating_duration_since(Instant::now()))
+        {
+            Ok(wake) => wake,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return Err("no signal can reach this process".into()),
+        };
+        let answer = match wake {
+            Wake::Signal(SIGHUP) => {
+                reload(options, &supervisor, plan, manager);
+                continue;
+            }
+            Wake::Signal(SIGUSR1) => {
+                tracing::info!(status = %serde_json::to_string(&supervisor.status())?, "asked for the state");
+                continue;
+            }
+            Wake::Order(Order::Reload(answer)) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(reload(options, &supervisor, plan, manager));
+                continue;
+            }
+            Wake::Order(Order::Stop(answer)) => Some(answer),
+            Wake::Signal(_) | Wake::Order(_) => None,
+        };
+        manager.stopping();
+        tracing::info!("stopping");
+        drop(http_server);
+        let stopped = supervisor.stop();
+        if let Some(answer) = answer {
+            let _ = answer.send(match &stopped {
+                Ok(()) => Response::Changes(vec!["stopped".to_owned()]),
+                Err(error) => Response::Error(error.to_string()),
+            });
+            // The answer is on its way through the thread of the client.
+            std::thread::sleep(LAST_ANSWER);
+        }
+        drop(control_server);
+        stopped?;
+        return Ok(End::Stopped);
+    }
+}
+
+/// The election on a thread of its own, with real-time priority and its memory locked where that is allowed.
+fn election() -> Result<DriverThread, vrrp_net::Error> {
+    Driver::new(LinuxHost::open()?)?.spawn_thread_after(|| {
+        if let Err(error) = vrrp_net::set_realtime_priority(REALTIME_PRIORITY) {
+            tracing::warn!(%error, "the election runs without real-time priority: a loaded host may delay advertisements");
+        }
+        if let Err(error) = vrrp_net::lock_memory() {
+            tracing::warn!(%error, "the memory is not locked: a host that swaps may delay advertisements");
+        }
+        Ok(())
+    })
+}
+
+fn reload(
+    options: &RunOptions,
+    supervisor: &Supervisor,
+    plan: &mut Plan,
+    manager: &ServiceManager,
+) -> Response {
+    manager.reloading(monotonic());
+    let loaded: Loaded = config::load(&options.config, options.script_shell.as_deref());
+    for line in loaded.headlines() {
+        tracing::warn!("{line}");
+    }
+    let errors = loaded.errors();
+    let outcome = match loaded.into_plan() {
+        None => Err(errors.join("\n")),
+        Some(wanted) => match supervisor.reload(wanted.clone()) {
+            Ok(changes) => {
+                *plan = wanted;
+                Ok(changes)
+            }
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    manager.ready();
+    match outcome {
+        Ok(changes) => {
+            tracing::info!(?changes, "reloaded");
+            Response::Changes(changes)
+        }
+        Err(error) => {
+            tracing::error!(%error, "not reloaded: everything stays as it was");
+            Response::Error(format!("not reloaded, everything stays as it was:\n{error}"))
+        }
+    }
+}
+
+/// Where signals and orders arrive.
+struct Inbox {
+    wakes: Receiver<Wake>,
+    orders: mpsc::Sender<Order>,
+}
+
+fn wakes() -> Result<Inbox, Box<dyn Error>> {
+    let (sender, wakes) = mpsc::channel();
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
+    let for_signals = sender.clone();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if for_signals.send(Wake::Signal(signal)).is_err() {
+                    return;
+                }
+            }
+        })?;
+    let (orders, order_inbox) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("orders".to_owned())
+        .spawn(move || {
+            for order in order_inbox {
+                if sender.send(Wake::Order(order)).is_err() {
+                    return;
+                }
+            }
+        })?;
+    Ok(Inbox { wakes, orders })
+}
+
+/// What systemd compares: the monotonic clock.
+fn monotonic() -> Duration {
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = uptime
+        .split_whitespace()
+        .next()
+        .and_then(|text| text.parse().ok());
+    seconds.map_or(Duration::ZERO, Duration::from_secs_f64)
+}
+
+/// How often the election is looked at without a watchdog of the service manager.
+const WATCH: Duration = Duration::from_secs(5);
+
+/// Above ordinary programs and below what the kernel's own threads need.
+const REALTIME_PRIORITY: u8 = 50;
+
+const LAST_ANSWER: Duration = Duration::from_millis(50);

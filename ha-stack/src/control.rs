@@ -1,0 +1,126 @@
+//! The control socket: one request per line, one answer per line, both JSON.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `{"command":"status"}` | `{"status":{…}}` |
+//! | `{"command":"watch"}` | `{"status":{…}}`, then `{"event":{…}}` for each event until the client goes |
+//! | `{"command":"reload"}`, `{"command":"stop"}` | `{"changes":["…"]}` or `{"error":"…"}` |
+//! | `{"command":"failover","name":"VI_1"}` | the same |
+//! | `{"command":"priority","name":"VI_1","priority":90}` | the same |
+
+mod client;
+mod server;
+
+use std::sync::mpsc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::notify::Event;
+use crate::status::Status;
+
+pub use client::ControlClient;
+pub use server::ControlServer;
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Request {
+    /// The status.
+    Status,
+    /// The status, then every event.
+    Watch,
+    /// Read the configuration again.
+    Reload,
+    /// Give up mastership, clean up and end.
+    Stop,
+    /// Let the peer take over this virtual router or sync group.
+    Failover {
+        /// Which one.
+        name: String,
+    },
+    /// Set the priority of a virtual router until the next restart.
+    Priority {
+        /// Which one.
+        name: String,
+        /// 1 to 254.
+        priority: u8,
+    },
+}
+
+/// What a client gets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Response {
+    /// The status.
+    Status(Box<Status>),
+    /// One event, as [`Event`] is written.
+    Event(serde_json::Value),
+    /// What changed, one line for each thing.
+    Changes(Vec<String>),
+    /// What is wrong. Nothing was changed.
+    Error(String),
+}
+
+/// What a control socket needs to know of the stack behind it. Calls come from several threads.
+pub trait Control: Send + Sync {
+    /// The status now.
+    fn status(&self) -> Status;
+
+    /// A stream of the events from now on, or `None` if there can be no more.
+    fn watch(&self) -> Option<mpsc::Receiver<Event>>;
+
+    /// Carries out a request that changes something.
+    fn execute(&self, request: Request) -> Response;
+}
+
+/// The longest line either side reads, in bytes. A status of 10,000 real servers is smaller.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// The longest request, in bytes.
+const LONGEST_REQUEST: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_answers_are_written_as_documented() {
+        for (request, text) in [
+            (Request::Status, r#"{"command":"status"}"#),
+            (Request::Watch, r#"{"command":"watch"}"#),
+            (Request::Reload, r#"{"command":"reload"}"#),
+            (Request::Stop, r#"{"command":"stop"}"#),
+            (
+                Request::Failover {
+                    name: "VI_1".to_owned(),
+                },
+                r#"{"command":"failover","name":"VI_1"}"#,
+            ),
+            (
+                Request::Priority {
+                    name: "VI_1".to_owned(),
+                    priority: 90,
+                },
+                r#"{"command":"priority","name":"VI_1","priority":90}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        }
+        assert_eq!(
+            serde_json::to_string(&Response::Changes(vec!["a".to_owned()])).unwrap(),
+            r#"{"changes":["a"]}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&Response::Error("b".to_owned())).unwrap(),
+            r#"{"error":"b"}"#
+        );
+        assert!(
+            serde_json::to_string(&Response::Status(Box::default()))
+                .unwrap()
+                .starts_with(r#"{"status":{"schema":1,"#)
+        );
+    }
+}

@@ -1,0 +1,393 @@
+//! The side of the daemon.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::net::sockopt::socket_peercred;
+
+use crate::control::{Control, LONGEST_REQUEST, Request, Response};
+use crate::error::Error;
+
+/// Listens on a control socket and answers from a thread per client.
+///
+/// The socket has mode 0600, and only root and the user the daemon runs as are answered. Dropping the server closes and
+/// removes the socket; clients that wait for events are let go.
+pub struct ControlServer {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    /// Held for as long as the server lives: it is what a second instance finds taken.
+    _lock: File,
+}
+
+impl ControlServer {
+    /// Takes the socket and starts to answer.
+    ///
+    /// Whoever holds the lock on `PATH.lock` owns the socket; a socket without such an owner was left by a daemon that
+    /// was killed, and is replaced.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyRunning`] if another daemon owns the socket; [`Error::File`] if the socket cannot be made;
+    /// [`Error::System`] if there is no thread.
+    pub fn start(path: impl Into<PathBuf>, control: Arc<dyn Control>) -> Result<Self, Error> {
+        let path = path.into();
+        let (lock, listener) = match take(&path) {
+            Ok(taken) => taken,
+            Err(Taken::ByAnother) => return Err(Error::AlreadyRunning { path }),
+            Err(Taken::Failed(source)) => return Err(Error::File { path, source }),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || accept(&listener, &control, &stopped))
+            .map_err(Error::system("cannot start a thread for the control socket"))?;
+        Ok(Self {
+            path,
+            stop,
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts.
+        let _ = UnixStream::connect(&self.path);
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl fmt::Debug for ControlServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ControlServer")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+enum Taken {
+    ByAnother,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Taken {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn take(path: &Path) -> Result<(File, UnixListener), Taken> {
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(beside(path, "lock"))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(Taken::ByAnother),
+        Err(error) => return Err(Taken::Failed(error.into())),
+    }
+    // Under its final name the socket never has a wider mode.
+    let draft = beside(path, "new");
+    let _ = std::fs::remove_file(&draft);
+    let listener = UnixListener::bind(&draft)?;
+    std::fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
+    std::fs::rename(&draft, path)?;
+    Ok((lock, listener))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+fn accept(listener: &UnixListener, control: &Arc<dyn Control>, stop: &Arc<AtomicBool>) {
+    let clients = Arc::new(AtomicUsize::new(0));
+    loop {
+        let stream = listener.accept();
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: others have to give some back first.
+                tracing::warn!(%error, "cannot take a client of the control socket");
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+        };
+        if !is_allowed(&stream) {
+            continue;
+        }
+        let Some(place) = Place::take(&clients) else {
+            let _ = answer(&stream, &Response::Error("too many clients at once".to_owned()));
+            continue;
+        };
+        let control = Arc::clone(control);
+        let stop = Arc::clone(stop);
+        let spawned = std::thread::Builder::new()
+            .name("control-client".to_owned())
+            .spawn(move || {
+                if let Err(error) = serve(&stream, control.as_ref(), &stop) {
+                    tracing::debug!(%error, "a client of the control socket went away");
+                }
+                drop(place);
+            });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "cannot start a thread for a client of the control socket");
+        }
+    }
+}
+
+fn is_allowed(stream: &UnixStream) -> bool {
+    match socket_peercred(stream) {
+        Ok(peer) => {
+            let allowed = peer.uid.is_root() || peer.uid == rustix::process::geteuid();
+            if !allowed {
+                tracing::warn!(
+                    user = peer.uid.as_raw(),
+                    process = peer.pid.as_raw_nonzero().get(),
+                    "a client of the control socket was refused"
+                );
+            }
+            allowed
+        }
+        Err(_) => false,
+    }
+}
+
+fn serve(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(IDLE))?;
+    stream.set_write_timeout(Some(SLOW))?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        reader
+            .by_ref()
+            .take(LONGEST_REQUEST)
+            .read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        if line.last() != Some(&b'\n') && line.len() as u64 >= LONGEST_REQUEST {
+            return answer(stream, &Response::Error("the request is too long".to_owned()));
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Request::Status) => answer(stream, &Response::Status(Box::new(control.status())))?,
+            Ok(Request::Watch) => return watch(stream, control, stop),
+            Ok(request) => answer(stream, &control.execute(request))?,
+            Err(error) => answer(stream, &Response::Error(format!("not a request: {error}")))?,
+        }
+    }
+}
+
+fn watch(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool) -> io::Result<()> {
+    // Subscribed before the status is taken, so that nothing falls between.
+    let Some(events) = control.watch() else {
+        return answer(stream, &Response::Error("there are no more events".to_owned()));
+    };
+    answer(stream, &Response::Status(Box::new(control.status())))?;
+    stream.set_nonblocking(false)?;
+    while !stop.load(Ordering::Relaxed) {
+        match events.recv_timeout(PAUSE) {
+            Ok(event) => {
+                let value = serde_json::to_value(&event).map_err(io::Error::other)?;
+                answer(stream, &Response::Event(value))?;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if is_gone(stream) {
+                    return Ok(());
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the client has hung up: a client that watches says nothing more.
+fn is_gone(stream: &UnixStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut descriptors = [PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    matches!(poll(&mut descriptors, Some(&now)), Ok(count) if count > 0)
+}
+
+fn answer(mut stream: &UnixStream, response: &Response) -> io::Result<()> {
+    let mut line = serde_json::to_vec(response).map_err(io::Error::other)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+/// One of the places for clients; given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(clients: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(clients));
+        // Only this thread counts up; the place that was just made counts down again if it is one too many.
+        (clients.fetch_add(1, Ordering::Relaxed) < MOST_CLIENTS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+const MOST_CLIENTS: usize = 64;
+
+/// A client that says nothing for so long is let go.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A client that does not read for so long is let go.
+const SLOW: Duration = Duration::from_secs(5);
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::control::ControlClient;
+    use crate::notify::event::tests::state;
+    use crate::notify::{Event, NotifyState};
+    use crate::status::Status;
+
+    struct Fake;
+
+    impl Control for Fake {
+        fn status(&self) -> Status {
+            crate::status::tests::example()
+        }
+
+        fn watch(&self) -> Option<mpsc::Receiver<Event>> {
+            let (sender, receiver) = mpsc::channel();
+            sender.send(state("VI_1", NotifyState::Master)).unwrap();
+            sender.send(state("VI_1", NotifyState::Fault)).unwrap();
+            Some(receiver)
+        }
+
+        fn execute(&self, request: Request) -> Response {
+            Response::Changes(vec![format!("{request:?}")])
+        }
+    }
+
+    fn socket(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("ha-stack-control-{}-{name}", std::process::id()))
+    }
+
+    #[test]
+    fn requests_are_answered_in_turn() {
+        let path = socket("turn");
+        let _server = ControlServer::start(&path, Arc::new(Fake)).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let mut client = ControlClient::connect(&path).unwrap();
+        assert_eq!(
+            client.ask(&Request::Status).unwrap(),
+            Response::Status(Box::new(crate::status::tests::example()))
+        );
+        assert_eq!(
+            client.ask(&Request::Reload).unwrap(),
+            Response::Changes(vec!["Reload".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_watcher_gets_the_status_and_then_the_events() {
+        let path = socket("watch");
+        let _server = ControlServer::start(&path, Arc::new(Fake)).unwrap();
+        let mut client = ControlClient::connect(&path).unwrap();
+        assert!(matches!(
+            client.ask(&Request::Watch).unwrap(),
+            Response::Status(_)
+        ));
+        for word in ["MASTER", "FAULT"] {
+            let Response::Event(event) = client.next().unwrap() else {
+                panic!("not an event");
+            };
+            assert_eq!(event["event"], word);
+        }
+        assert!(matches!(client.next(), Err(Error::Closed)));
+    }
+
+    #[test]
+    fn a_second_instance_is_refused_and_a_dead_one_replaced() {
+        let path = socket("second");
+        let server = ControlServer::start(&path, Arc::new(Fake)).unwrap();
+        assert!(matches!(
+            ControlServer::start(&path, Arc::new(Fake)),
+            Err(Error::AlreadyRunning { .. })
+        ));
+        assert!(ControlClient::connect(&path).is_ok());
+        drop(server);
+        assert!(!path.exists());
+        // What a killed daemon leaves.
+        drop(UnixListener::bind(&path).unwrap());
+        let server = ControlServer::start(&path, Arc::new(Fake)).unwrap();
+        assert!(ControlClient::connect(&path).is_ok());
+        drop(server);
+        std::fs::remove_file(beside(&path, "lock")).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_request_is_said_to_be_none() {
+        let path = socket("nonsense");
+        let _server = ControlServer::start(&path, Arc::new(Fake)).unwrap();
+        for nonsense in [
+            "\n".to_owned(),
+            "{}\n".to_owned(),
+            "\u{ff}\n".to_owned(),
+            "x".repeat(100_000),
+        ] {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            let _ = stream.write_all(nonsense.as_bytes());
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line).unwrap();
+            assert!(line.starts_with(r#"{"error":"#), "{line}");
+        }
+    }
+
+    #[test]
+    fn clients_beyond_the_limit_are_told() {
+        let path = socket("many");
+        let _server = ControlServer::start(&path, Arc::new(Fake)).unwrap();
+        let mut clients: Vec<ControlClient> = (0..MOST_CLIENTS)
+            .map(|_| ControlClient::connect(&path).unwrap())
+            .collect();
+        for client in &mut clients {
+            client.ask(&Request::Reload).unwrap();
+        }
+        let mut one_more = ControlClient::connect(&path).unwrap();
+        assert!(matches!(one_more.next(), Ok(Response::Error(_))));
+    }
+
+    #[test]
+    fn a_socket_that_cannot_be_made_is_an_error_with_its_path() {
+        let error = ControlServer::start("/nonexistent/socket", Arc::new(Fake)).unwrap_err();
+        assert!(error.to_string().starts_with("/nonexistent/socket: "), "{error}");
+    }
+}

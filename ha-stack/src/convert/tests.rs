@@ -1,0 +1,363 @@
+use std::net::IpAddr;
+
+use keepalived_conf::{Configuration, Memory};
+use vrrp_fsm::{Delivery, Dialect, Parameters, Preempt};
+use vrrp_proto::{AdverInterval, Authentication, Password};
+
+use super::*;
+use crate::plan::{TrackPlan, TrackedObject, VirtualRouterPlan};
+
+fn host() -> Memory {
+    let mut host = Memory::default();
+    host.programs.insert("killall".to_owned());
+    host.programs.insert("/bin/bash".to_owned());
+    host.programs.insert("/n.sh".to_owned());
+    host
+}
+
+fn convert(text: &str) -> Conversion {
+    convert_with(text, &ConvertOptions::default())
+}
+
+fn convert_with(text: &str, options: &ConvertOptions) -> Conversion {
+    let (configuration, _) = Configuration::parse(text);
+    Conversion::of(&configuration, &host(), options)
+}
+
+/// One virtual router with these lines in it.
+fn router(lines: &str) -> VirtualRouterPlan {
+    let text = format!(
+        "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 51\n{lines}\n\
+         virtual_ipaddress {{\n10.0.0.100\n}}\n}}\n"
+    );
+    let mut conversion = convert(&text);
+    assert_eq!(conversion.errors, [], "{text}");
+    conversion.plan.virtual_routers.remove(0)
+}
+
+fn parameters(lines: &str) -> Parameters {
+    router(lines).instance.to_parameters().unwrap()
+}
+
+#[test]
+fn defaults_are_keepalived_s() {
+    let parameters = parameters("");
+    assert_eq!(parameters.dialect(), Dialect::Rfc3768);
+    assert_eq!(parameters.priority().get(), 100);
+    assert_eq!(parameters.adver_interval(), AdverInterval::DEFAULT);
+    assert_eq!(parameters.preempt(), Preempt::Immediate);
+    assert!(parameters.answers_lower_priority(), "unlike RFC 3768");
+    assert_eq!(parameters.announcements().repeat, 5);
+    assert_eq!(
+        parameters.delivery(),
+        &Delivery::Multicast("224.0.0.18".parse().unwrap())
+    );
+}
+
+#[test]
+fn state_master_clears_nopreempt_and_gives_priority_255() {
+    assert_eq!(parameters("state MASTER").priority().get(), 255);
+    assert_eq!(
+        parameters("state MASTER\npriority 90\nnopreempt").preempt(),
+        Preempt::Immediate
+    );
+    assert_eq!(parameters("nopreempt").preempt(), Preempt::Never);
+}
+
+#[test]
+fn a_password_is_cut_to_eight_bytes_and_is_version_2_only() {
+    let lines = "authentication {\nauth_type PASS\nauth_pass frSAmesXYSSFmw\n}";
+    assert_eq!(
+        parameters(lines).authentication(),
+        Authentication::SimplePassword(Password::truncating(b"frSAmesX"))
+    );
+    assert_eq!(
+        parameters(&format!("version 3\n{lines}")).authentication(),
+        Authentication::None
+    );
+}
+
+#[test]
+fn intervals_are_those_the_version_can_say() {
+    assert_eq!(
+        parameters("advert_int 0.4").adver_interval(),
+        AdverInterval::DEFAULT
+    );
+    assert_eq!(
+        parameters("version 3\nadvert_int 0.25").adver_interval(),
+        AdverInterval::from_centiseconds(25).unwrap()
+    );
+}
+
+#[test]
+fn peers_replace_the_group() {
+    let parameters = parameters("unicast_peer {\n10.0.0.2\n10.0.0.3\n}");
+    let Delivery::Unicast(peers) = parameters.delivery() else {
+        panic!("not unicast");
+    };
+    let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();
+    assert_eq!(
+        addresses,
+        ["10.0.0.2", "10.0.0.3"].map(|text| text.parse::<IpAddr>().unwrap())
+    );
+}
+
+#[test]
+fn announcements_follow_the_global_and_the_own_setting() {
+    let text = "global_defs {\nvrrp_min_garp\nvrrp_garp_master_delay 7\n}\nvrrp_instance V {\ninterface eth0\n\
+        virtual_router_id 1\ngarp_master_refresh 60\nvirtual_ipaddress {\n10.0.0.100\n}\n}\n";
+    let conversion = convert(text);
+    let parameters = conversion.plan.virtual_routers[0]
+        .instance
+        .to_parameters()
+        .unwrap();
+    let announcements = parameters.announcements();
+    assert_eq!(announcements.repeat, 1, "vrrp_min_garp");
+    assert_eq!(announcements.delay.as_secs(), 7, "what is set holds all the same");
+    assert_eq!(announcements.refresh.as_secs(), 60);
+    assert_eq!(announcements.lower_priority_repeat, 1);
+}
+
+#[test]
+fn strict_mode_changes_what_it_changes_in_keepalived() {
+    let parameters = parameters(
+        "strict_mode\nadvert_int 1\ndown_timer_adverts 5\nhigher_prio_send_advert\npreempt_delay 5",
+    );
+    assert!(!parameters.answers_lower_priority());
+    assert!(!parameters.advertises_before_yielding());
+    assert_eq!(parameters.down_timer_adverts(), 3);
+    assert_eq!(parameters.preempt(), Preempt::Immediate);
+    assert_eq!(parameters.announcements().lower_priority_repeat, 0);
+}
+
+const STORY_1: &str = r#"
+vrrp_script chk_down {
+    script "[[ -f /etc/keepalived/down ]] && exit 1 || exit 0"
+    interval 2
+    weight -5
+}
+vrrp_script chk_httpd {
+    script "killall -0 httpd"
+    interval 2
+    weight -5
+}
+vrrp_script unused {
+    script "killall -0 other"
+}
+vrrp_instance VI_1 {
+    state MASTER
+    interface eth0
+    virtual_router_id 51
+    priority 100
+    virtual_ipaddress {
+        10.1.10.7 dev eth0 labeleth0:0
+    }
+    track_script {
+        chk_down
+        chk_httpd
+    }
+    notify_master "/n.sh master"
+    notify_fault "/missing.sh fault"
+}
+"#;
+
+fn track(object: TrackedObject, weight: i16) -> TrackPlan {
+    TrackPlan {
+        object,
+        weight,
+        reverse: false,
+    }
+}
+
+#[test]
+fn shell_syntax_is_left_out_unless_there_is_a_shell() {
+    let plan = convert(STORY_1).plan;
+    let scripts: Vec<&str> = plan.scripts.iter().map(|script| script.name.as_str()).collect();
+    assert_eq!(scripts, ["chk_httpd", "unused"]);
+    assert_eq!(
+        plan.virtual_routers[0].tracks,
+        [track(TrackedObject::Script("chk_httpd".to_owned()), -5)]
+    );
+
+    let options = ConvertOptions {
+        script_shell: Some("/bin/bash".into()),
+    };
+    let plan = convert_with(STORY_1, &options).plan;
+    assert_eq!(
+        plan.scripts[0].command.to_string(),
+        "/bin/bash -c [[ -f /etc/keepalived/down ]] && exit 1 || exit 0"
+    );
+    assert_eq!(plan.scripts[0].timeout, plan.scripts[0].interval);
+    assert_eq!(plan.virtual_routers[0].tracks.len(), 2);
+}
+
+#[test]
+fn a_script_that_is_not_there_is_no_hook() {
+    let hooks = convert(STORY_1).plan.virtual_routers.remove(0).hooks;
+    assert_eq!(hooks.master.unwrap().to_string(), "/n.sh master");
+    assert_eq!(hooks.fault, None);
+}
+
+#[test]
+fn weights_come_from_the_entry_or_the_object() {
+    let text = r#"
+vrrp_script s { script "killall -0 x"; weight 10 reverse }
+vrrp_instance V {
+    interface eth0
+    virtual_router_id 1
+    virtual_ipaddress { 10.0.0.1 }
+    track_script { s weight -3 noreverse }
+    track_interface { eth1 weight 7 reverse eth0 }
+}"#
+    .replace("; ", "\n")
+    .replace("{ ", "{\n")
+    .replace(" }", "\n}")
+    .replace("reverse eth0", "reverse\neth0");
+    let conversion = convert(&text);
+    let tracks = &conversion.plan.virtual_routers[0].tracks;
+    assert_eq!(
+        tracks[0],
+        TrackPlan {
+            object: TrackedObject::Interface("eth1".to_owned()),
+            weight: 7,
+            reverse: true
+        },
+        "{text}"
+    );
+    assert_eq!(tracks[1], track(TrackedObject::Script("s".to_owned()), -3));
+    assert_eq!(tracks.len(), 2, "its own interface is not listed");
+}
+
+#[test]
+fn a_sync_group_takes_the_weights_of_its_members_away() {
+    let member = |name: &str, vrid: u8, tracks: &str| {
+        format!(
+            "vrrp_instance {name} {{\ninterface eth0\nvirtual_router_id {vrid}\nvirtual_ipaddress {{\n10.0.0.{vrid}\n}}\n{tracks}\n}}\n"
+        )
+    };
+    let text = |option: &str| {
+        format!(
+            "vrrp_script s {{\nscript \"killall -0 x\"\nweight -5\n}}\n\
+             vrrp_script g {{\nscript \"killall -0 y\"\n}}\n\
+             vrrp_sync_group G {{\ngroup {{\nA\nB\n}}\ntrack_script {{\ng\n}}\n{option}\nnotify \"/n.sh\"\n}}\n{}{}",
+            member(
+                "A",
+                1,
+                "track_script {\ns\n}\ntrack_interface {\neth1 weight 5\n}"
+            ),
+            member("B", 2, "")
+        )
+    };
+    let conversion = convert(&text(""));
+    let [a, b] = &conversion.plan.virtual_routers[..] else {
+        panic!("not two");
+    };
+    let group = track(TrackedObject::Script("g".to_owned()), 0);
+    assert_eq!(
+        a.tracks,
+        [
+            track(TrackedObject::Interface("eth1".to_owned()), 0),
+            group.clone()
+        ]
+    );
+    assert_eq!(b.tracks, [group]);
+    assert_eq!(a.instance.group(), Some("G"));
+    let hooks = &conversion.plan.sync_groups[0].hooks;
+    assert_eq!(hooks.any.as_ref().unwrap().to_string(), "/n.sh");
+
+    let weighted = convert(&text("sync_group_tracking_weight"));
+    assert_eq!(weighted.plan.virtual_routers[0].tracks.len(), 3);
+}
+
+#[test]
+fn static_addresses_and_routes_are_kept() {
+    let conversion = convert(
+        "global_defs {\ndefault_interface eth7\n}\nstatic_ipaddress {\n10.0.0.5/24 dev eth0\n10.0.0.6\n}\n\
+         static_routes {\n10.9.0.0/16 via 10.0.0.1\n}\n",
+    );
+    assert_eq!((conversion.errors.len(), conversion.warnings.len()), (0, 0));
+    let shown: Vec<String> = conversion
+        .plan
+        .fixed_addresses
+        .iter()
+        .map(|fixed| format!("{} {}", fixed.interface, fixed.address))
+        .collect();
+    assert_eq!(shown, ["eth0 10.0.0.5/24", "eth7 10.0.0.6/32"]);
+    assert_eq!(conversion.plan.fixed_routes.len(), 1);
+}
+
+/// What an instance holds, as its text shows it.
+fn shown(lines: &str) -> String {
+    format!("{:?}", router(lines).instance)
+}
+
+#[test]
+fn rules_routes_and_hops_reach_the_driver() {
+    let shown = shown(
+        "virtual_rules {\nfrom 10.1.0.0/16 table 100 preference 7 fwmark 0x10/0xff not\nto 10.2.0.0/16 blackhole\n\
+         from all table 5 uidrange 1-2\n}\n\
+         virtual_routes {\n10.3.0.0/16 nexthop via 10.0.0.1 dev eth1 weight 3 nexthop via 10.0.0.2\n\
+         10.4.0.0/16 encap mpls 5\n}\nunicast_peer {\n10.0.0.9\n}\nunicast_ttl 9\npromote_secondaries",
+    );
+    for part in [
+        "preference: 7, action: Table(100), from: Some((10.1.0.0, 16))",
+        "mark: Some((16, 255))",
+        "invert: true",
+        "preference: 16384, action: Blackhole",
+        "NextHop { gateway: Some(10.0.0.1), device: Some(\"eth1\"), weight: 3 }",
+        "NextHop { gateway: Some(10.0.0.2), device: None, weight: 1 }",
+        "hop_limit: Some(9)",
+        "promote_secondaries: true",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    // What would be something else without an option that is not supported is left out.
+    assert!(!shown.contains("10.4.0.0"), "{shown}");
+    assert_eq!(shown.matches("VirtualRule {").count(), 2);
+}
+
+#[test]
+fn a_table_without_a_number_is_an_error() {
+    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n\
+                virtual_routes {\n10.3.0.0/16 dev eth0 table blue\n}\n}\n";
+    assert_eq!(convert(text).errors.len(), 1);
+    let (configuration, _) = Configuration::parse(text);
+    let mut host = host();
+    host.files
+        .insert("/etc/iproute2/rt_tables".into(), "101 blue\n".into());
+    let conversion = Conversion::of(&configuration, &host, &ConvertOptions::default());
+    assert_eq!(conversion.errors, []);
+    let shown = format!("{:?}", conversion.plan.virtual_routers[0].instance);
+    assert!(shown.contains("table: 101"), "{shown}");
+}
+
+#[test]
+fn an_impossible_virtual_router_is_an_error_at_its_place() {
+    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\n}\n";
+    let conversion = convert(text);
+    assert_eq!(conversion.errors.len(), 1);
+    assert!(conversion.errors[0].span.is_some());
+    assert_eq!(
+        conversion.errors[0].message,
+        "`V`: a virtual router needs at least one address"
+    );
+}
+
+#[cfg(feature = "mail")]
+#[test]
+fn mail_about_virtual_routers_is_off_unless_asked_for() {
+    let text = |alert: &str| {
+        format!(
+            "global_defs {{\nnotification_email {{\nroot@localhost\n}}\nsmtp_server 127.0.0.1\nrouter_id lb1\n{alert}\n}}\n\
+             vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {{\n10.0.0.1\n}}\n}}\n"
+        )
+    };
+    let plan = convert(&text("")).plan;
+    let mail = plan.mail.unwrap();
+    assert_eq!(
+        (mail.port, mail.router_id.as_str(), mail.timeout.as_secs()),
+        (25, "lb1", 30)
+    );
+    assert!(!plan.virtual_routers[0].mail);
+    assert!(convert(&text("smtp_alert")).plan.virtual_routers[0].mail);
+}

@@ -1,0 +1,241 @@
+//! The status and the metrics over HTTP, to be read by machines on this host.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::control::Control;
+use crate::error::Error;
+use crate::metrics::metrics;
+
+/// Answers `GET /metrics` (Prometheus), `GET /status` (JSON) and `GET /healthz`. Nothing can be changed through it.
+///
+/// It has a thread of its own, takes a bounded number of connections, and closes those that are slow. It asks nobody who
+/// they are, so it belongs on a loopback address. Dropping it ends it.
+pub struct HttpServer {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl HttpServer {
+    /// Listens on `address`.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] if the address cannot be used; [`Error::System`] if there is no thread.
+    pub fn start(address: SocketAddr, control: Arc<dyn Control>) -> Result<Self, Error> {
+        let failed = |source| Error::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(Error::system("cannot start the HTTP server"))?;
+        std::thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = serve(listener, control) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })
+            .map_err(Error::system("cannot start a thread for HTTP"))?;
+        Ok(Self {
+            address,
+            stop: Some(stop),
+        })
+    }
+
+    /// Where it listens, which tells the port when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HttpServer")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn serve(listener: TcpListener, control: Arc<dyn Control>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "cannot serve HTTP");
+            return;
+        }
+    };
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot take an HTTP connection");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let control = Arc::clone(&control);
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(move |request| {
+                let response = respond(&request, control.as_ref());
+                async { Ok::<_, Infallible>(response) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(SLOW)
+                .max_buf_size(LARGEST_HEAD)
+                .serve_connection(TokioIo::new(stream), service);
+            // The whole connection has a time limit, so that a client that does not read cannot keep its place.
+            match tokio::time::timeout(LONGEST_CONNECTION, connection).await {
+                Ok(Ok(())) | Err(_) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection broke"),
+            }
+            drop(place);
+        });
+    }
+}
+
+fn respond(request: &Request<Incoming>, control: &dyn Control) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut response = text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            PLAIN,
+            "only to be read\n".to_owned(),
+        );
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => text(StatusCode::OK, PROMETHEUS, metrics(&control.status())),
+        "/status" => match serde_json::to_string(&control.status()) {
+            Ok(status) => text(StatusCode::OK, JSON, status + "\n"),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
+        },
+        "/healthz" => text(StatusCode::OK, PLAIN, "alive\n".to_owned()),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            PLAIN,
+            "there are /metrics, /status and /healthz\n".to_owned(),
+        ),
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const JSON: &str = "application/json";
+
+const MOST_CONNECTIONS: usize = 64;
+
+/// What a client may take to send the head of a request.
+const SLOW: Duration = Duration::from_secs(10);
+
+const LONGEST_CONNECTION: Duration = Duration::from_secs(300);
+
+const LARGEST_HEAD: usize = 16 * 1024;
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::notify::Event;
+    use crate::status::Status;
+
+    struct Fake;
+
+    impl Control for Fake {
+        fn status(&self) -> Status {
+            crate::status::tests::example()
+        }
+
+        fn watch(&self) -> Option<mpsc::Receiver<Event>> {
+            None
+        }
+
+        fn execute(&self, _: crate::control::Request) -> crate::control::Response {
+            panic!("HTTP is read-only");
+        }
+    }
+
+    fn ask(server: &HttpServer, request: &str) -> String {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream
+            .write_all(format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn status_and_metrics_can_be_read_and_nothing_else() {
+        let server = HttpServer::start("127.0.0.1:0".parse().unwrap(), Arc::new(Fake)).unwrap();
+        let answer = ask(&server, "GET /status");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        assert_eq!(
+            serde_json::from_str::<Status>(body).unwrap(),
+            crate::status::tests::example()
+        );
+        assert!(ask(&server, "GET /metrics").contains("\nha_virtual_router_state{"));
+        assert!(ask(&server, "GET /healthz").ends_with("alive\n"));
+        assert!(ask(&server, "GET /").starts_with("HTTP/1.1 404 "));
+        assert!(ask(&server, "POST /status").starts_with("HTTP/1.1 405 "));
+        assert!(ask(&server, "nonsense").starts_with("HTTP/1.1 400 "));
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error_that_names_it() {
+        let server = HttpServer::start("127.0.0.1:0".parse().unwrap(), Arc::new(Fake)).unwrap();
+        let error = HttpServer::start(server.address(), Arc::new(Fake)).unwrap_err();
+        assert!(
+            error.to_string().contains(&server.address().to_string()),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,63 @@
+#![doc = include_str!("../README.md")]
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::wildcard_enum_match_arm,
+    clippy::exhaustive_enums,
+    clippy::missing_errors_doc
+)]
+
+mod children;
+mod command;
+mod control;
+#[cfg(feature = "keepalived")]
+mod convert;
+mod diagnosis;
+mod election;
+mod error;
+mod fixed;
+#[cfg(feature = "http")]
+mod http;
+mod hub;
+mod metrics;
+mod notify;
+mod plan;
+mod status;
+mod supervisor;
+mod sys;
+mod systemd;
+mod track;
+mod vrrp;
+
+pub use command::{CommandLine, Credentials};
+pub use control::{Control, ControlClient, ControlServer, Request, Response};
+#[cfg(feature = "keepalived")]
+pub use convert::{Conversion, ConvertOptions, Problem};
+pub use election::{Election, Happening, StaticElection};
+pub use error::Error;
+pub use fixed::{FixedAddress, FixedKeeper};
+#[cfg(feature = "http")]
+pub use http::HttpServer;
+pub use hub::EventHub;
+pub use metrics::metrics;
+pub use notify::{
+    Courier, Event, EventKind, EventQueue, FifoNotifier, Hooks, Notifier, NotifyState, Object, ScriptNotifier,
+};
+#[cfg(feature = "mail")]
+pub use notify::{MailNotifier, MailSettings};
+pub use plan::{FifoPlan, Plan, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan};
+pub use status::{
+    CheckStatus, PeerProblem, RealServerStatus, Status, SyncGroupStatus, TrackedStatus, VirtualRouterStatus,
+    VirtualServerStatus,
+};
+pub use supervisor::{Order, Supervisor};
+pub use systemd::ServiceManager;
+pub use track::{
+    ArgumentMatch, FileTracker, InitialValue, InterfaceTracker, ProcessPattern, ProcessTracker, ScriptAction,
+    ScriptCheck, ScriptCounter, ScriptSchedule, ScriptTracker, TrackedFile, TrackedProcess, Verdict,
+};
+pub use vrrp::VrrpElection;

@@ -1,0 +1,252 @@
+//! The status as Prometheus reads it.
+
+use std::fmt::Write as _;
+
+use crate::status::Status;
+
+/// The status in Prometheus' text format, version 0.0.4.
+pub fn metrics(status: &Status) -> String {
+    let mut text = Exposition::default();
+    routers(&mut text, status);
+    for group in &status.sync_groups {
+        for state in STATES {
+            let labels = [("name", group.name.as_str()), ("state", state)];
+            let help = "Whether the sync group is in this state.";
+            text.gauge(
+                "ha_sync_group_state",
+                help,
+                &labels,
+                u64::from(group.state == state),
+            );
+        }
+    }
+    for tracked in &status.tracked {
+        let labels = [("kind", tracked.kind.as_str()), ("name", tracked.name.as_str())];
+        let help = "Whether the tracked object is up; absent while it is not known.";
+        match tracked.state.as_str() {
+            "up" => text.gauge("ha_tracked_up", help, &labels, 1),
+            "down" => text.gauge("ha_tracked_up", help, &labels, 0),
+            _ => {}
+        }
+    }
+    servers(&mut text, status);
+    text.counter(
+        "ha_notifications_merged_total",
+        "Notifications replaced by later ones because their receiver was too slow.",
+        &[],
+        status.notifications_merged,
+    );
+    text.finish()
+}
+
+fn routers(text: &mut Exposition, status: &Status) {
+    for router in &status.virtual_routers {
+        let vrid = router.vrid.to_string();
+        let base = [
+            ("name", router.name.as_str()),
+            ("interface", router.interface.as_str()),
+            ("vrid", vrid.as_str()),
+            ("family", router.family.as_str()),
+        ];
+        for state in STATES {
+            let labels: Vec<_> = base.into_iter().chain([("state", state)]).collect();
+            text.gauge(
+                "ha_virtual_router_state",
+                "Whether the virtual router is in this state.",
+                &labels,
+                u64::from(router.state == state),
+            );
+        }
+        text.gauge(
+            "ha_virtual_router_priority",
+            "The priority as configured or set by an operator.",
+            &base,
+            router.priority.into(),
+        );
+        text.gauge(
+            "ha_virtual_router_effective_priority",
+            "The priority with what tracked objects add and take away.",
+            &base,
+            router.effective_priority.into(),
+        );
+        for problem in &router.problems {
+            let peer = [("peer", problem.peer.as_str()), ("field", problem.field.as_str())];
+            let labels: Vec<_> = base.into_iter().chain(peer).collect();
+            text.gauge(
+                "ha_virtual_router_peer_problem",
+                "Whether a peer does something differently, by what it is.",
+                &labels,
+                1,
+            );
+        }
+        for (name, value) in &router.statistics {
+            text.counter(
+                &format!("ha_virtual_router_{name}_total"),
+                "A counter of the virtual router; the names are those of RFC 6527.",
+                &base,
+                *value,
+            );
+        }
+    }
+}
+
+fn servers(text: &mut Exposition, status: &Status) {
+    for server in &status.virtual_servers {
+        let base = [("virtual_server", server.name.as_str())];
+        text.gauge(
+            "ha_virtual_server_quorum_met",
+            "Whether enough real servers are up.",
+            &base,
+            server.quorum_met.into(),
+        );
+        for real in &server.real_servers {
+            let labels = [
+                ("virtual_server", server.name.as_str()),
+                ("real_server", real.address.as_str()),
+            ];
+            text.gauge(
+                "ha_real_server_up",
+                "Whether the real server is up.",
+                &labels,
+                u64::from(real.state == "up"),
+            );
+            text.gauge(
+                "ha_real_server_weight",
+                "The weight as the data plane has it.",
+                &labels,
+                u64::try_from(real.effective_weight).unwrap_or(0),
+            );
+        }
+    }
+}
+
+/// Samples, gathered by metric as the format wants them.
+#[derive(Default)]
+struct Exposition {
+    families: Vec<Family>,
+}
+
+struct Family {
+    name: String,
+    help: &'static str,
+    kind: &'static str,
+    samples: String,
+}
+
+impl Exposition {
+    fn gauge(&mut self, name: &str, help: &'static str, labels: &[(&str, &str)], value: u64) {
+        self.sample(name, help, "gauge", labels, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &'static str, labels: &[(&str, &str)], value: u64) {
+        self.sample(name, help, "counter", labels, value);
+    }
+
+    fn sample(
+        &mut self,
+        name: &str,
+        help: &'static str,
+        kind: &'static str,
+        labels: &[(&str, &str)],
+        value: u64,
+    ) {
+        let index = match self.families.iter().position(|family| family.name == name) {
+            Some(index) => index,
+            None => {
+                self.families.push(Family {
+                    name: name.to_owned(),
+                    help,
+                    kind,
+                    samples: String::new(),
+                });
+                self.families.len() - 1
+            }
+        };
+        let Some(family) = self.families.get_mut(index) else {
+            return;
+        };
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{}\"", escape(value)))
+            .collect();
+        let labels = match labels.is_empty() {
+            true => String::new(),
+            false => format!("{{{}}}", labels.join(",")),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(family.samples, "{name}{labels} {value}");
+    }
+
+    fn finish(self) -> String {
+        self.families.into_iter().fold(String::new(), |mut text, family| {
+            let _ = writeln!(text, "# HELP {} {}", family.name, family.help);
+            let _ = writeln!(text, "# TYPE {} {}", family.name, family.kind);
+            text.push_str(&family.samples);
+            text
+        })
+    }
+}
+
+fn escape(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+const STATES: [&str; 3] = ["initialize", "backup", "active"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::tests::example;
+
+    #[test]
+    fn every_part_of_the_status_has_its_samples() {
+        let text = metrics(&example());
+        let labels = r#"name="VI_1",interface="eth0",vrid="51",family="ipv4""#;
+        for line in [
+            &*format!(r#"ha_virtual_router_state{{{labels},state="active"}} 1"#),
+            &format!(r#"ha_virtual_router_state{{{labels},state="backup"}} 0"#),
+            &format!("ha_virtual_router_effective_priority{{{labels}}} 95"),
+            &format!("ha_virtual_router_advertisements_sent_total{{{labels}}} 1"),
+            &format!(
+                r#"ha_virtual_router_peer_problem{{{labels},peer="10.1.10.3",field="authentication"}} 1"#
+            ),
+            r#"ha_sync_group_state{name="G1",state="active"} 1"#,
+            r#"ha_tracked_up{kind="script",name="chk"} 0"#,
+            r#"ha_real_server_up{virtual_server="10.1.10.7:80",real_server="10.1.10.11:80"} 1"#,
+            "ha_notifications_merged_total 0",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is missing in:\n{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_metric_is_described_once_and_its_samples_stand_together() {
+        let mut status = example();
+        status.virtual_routers.push(status.virtual_routers[0].clone());
+        let text = metrics(&status);
+        let mut current = "";
+        let mut described = Vec::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                current = rest.split(' ').next().unwrap();
+                assert!(!described.contains(&current), "{current} twice");
+                described.push(current);
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(current), "{line} under {current}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_break_the_format() {
+        let mut status = example();
+        status.sync_groups[0].name = "a\"} 1\nb\\".to_owned();
+        assert!(metrics(&status).contains(r#"name="a\"} 1\nb\\",state="active""#));
+    }
+}

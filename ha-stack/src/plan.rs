@@ -1,0 +1,161 @@
+//! What is to run: the typed form that a configuration becomes, and that a library user writes directly.
+
+use std::path::PathBuf;
+
+use vrrp_net::{Instance, VirtualRoute};
+
+use crate::command::{CommandLine, Credentials};
+use crate::fixed::FixedAddress;
+use crate::notify::Hooks;
+#[cfg(feature = "mail")]
+use crate::notify::MailSettings;
+use crate::track::{ScriptCheck, TrackedFile, TrackedProcess};
+
+/// Everything a [`Supervisor`](crate::Supervisor) runs. Reloading is giving it another plan.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The virtual routers, each name once.
+    pub virtual_routers: Vec<VirtualRouterPlan>,
+    /// The sync groups that the virtual routers name. One that is not listed here works, but tells nobody.
+    pub sync_groups: Vec<SyncGroupPlan>,
+    /// Scripts to be tracked; one that no virtual router tracks is not run.
+    pub scripts: Vec<ScriptCheck>,
+    /// Files to be tracked.
+    pub files: Vec<TrackedFile>,
+    /// Processes to be tracked.
+    pub processes: Vec<TrackedProcess>,
+    /// Addresses that this host has whoever is active.
+    pub fixed_addresses: Vec<FixedAddress>,
+    /// Routes that this host has whoever is active.
+    pub fixed_routes: Vec<VirtualRoute>,
+    /// Named pipes that get a line for each event.
+    pub fifos: Vec<FifoPlan>,
+    /// Who gets mail.
+    #[cfg(feature = "mail")]
+    pub mail: Option<MailSettings>,
+}
+
+/// One virtual router with what belongs to it outside the election.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VirtualRouterPlan {
+    /// The virtual router. What it tracks is not set here but in `tracks`.
+    pub instance: Instance,
+    /// What moves its priority or is a fault.
+    pub tracks: Vec<TrackPlan>,
+    /// Its notification scripts.
+    pub hooks: Hooks,
+    /// Whether its changes of state are mailed.
+    pub mail: bool,
+    /// Whether changes of its priority are told, to pipes and to those who watch.
+    pub notify_priority_changes: bool,
+}
+
+impl VirtualRouterPlan {
+    /// A virtual router that tracks nothing and tells nobody.
+    pub fn new(instance: Instance) -> Self {
+        Self {
+            instance,
+            tracks: Vec::new(),
+            hooks: Hooks::default(),
+            mail: false,
+            notify_priority_changes: false,
+        }
+    }
+}
+
+/// One sync group's part outside the election; its members name it by
+/// [`Instance::sync_group`](vrrp_net::Instance::sync_group).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SyncGroupPlan {
+    /// Its name.
+    pub name: String,
+    /// Its notification scripts.
+    pub hooks: Hooks,
+    /// Whether its changes of state are mailed.
+    pub mail: bool,
+}
+
+impl SyncGroupPlan {
+    /// A group that tells nobody.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            hooks: Hooks::default(),
+            mail: false,
+        }
+    }
+}
+
+/// How a virtual router takes a tracked object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it is the three words of a configuration line"
+)]
+pub struct TrackPlan {
+    /// What is tracked.
+    pub object: TrackedObject,
+    /// -254 to 254; 0 makes its failure a fault.
+    pub weight: i16,
+    /// Negates the weight, or without one exchanges good and bad.
+    pub reverse: bool,
+}
+
+/// Something that is tracked, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum TrackedObject {
+    /// One of [`Plan::scripts`].
+    Script(String),
+    /// One of [`Plan::files`].
+    File(String),
+    /// One of [`Plan::processes`].
+    Process(String),
+    /// An interface.
+    Interface(String),
+}
+
+impl TrackedObject {
+    /// The name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Script(name) | Self::File(name) | Self::Process(name) | Self::Interface(name) => name,
+        }
+    }
+
+    /// `script`, `file`, `process` or `interface`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Script(_) => "script",
+            Self::File(_) => "file",
+            Self::Process(_) => "process",
+            Self::Interface(_) => "interface",
+        }
+    }
+}
+
+/// A named pipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FifoPlan {
+    /// Where it is; made if it is not there.
+    pub path: PathBuf,
+    /// A program to start, with the path as its last argument.
+    pub reader: Option<CommandLine>,
+    /// Whose it is; without it, the daemon's.
+    pub owner: Option<Credentials>,
+}
+
+impl FifoPlan {
+    /// A pipe that somebody else reads.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            reader: None,
+            owner: None,
+        }
+    }
+}

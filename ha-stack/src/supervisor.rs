@@ -1,0 +1,261 @@
+//! Runs a plan: election, tracking, notification, status, and reload from one plan to the next.
+
+mod apply;
+mod running;
+mod serve;
+
+use std::fmt;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use vrrp_fsm::TrackStatus;
+use vrrp_net::{Driver, DriverThread};
+
+use crate::control::Control;
+use crate::election::Election as _;
+use crate::error::Error;
+use crate::fixed::FixedKeeper;
+use crate::hub::EventHub;
+use crate::notify::{Event, ScriptNotifier};
+use crate::plan::{Plan, TrackedObject};
+use crate::status::Status;
+use crate::supervisor::running::Running;
+use crate::supervisor::serve::SharedControl;
+use crate::track::{FileTracker, InterfaceTracker, ProcessTracker, ScriptTracker, Verdict};
+use crate::vrrp::{Registrar, VrrpElection};
+
+pub use serve::Order;
+
+/// Runs a [`Plan`] and moves to another one on [`reload`](Self::reload).
+///
+/// The election has a thread of its own that nothing here delays: scripts, files, processes, notification and whoever asks
+/// for the status have theirs. Dropping the supervisor ends everything: addresses are handed over and given up, the last
+/// notifications are delivered.
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    trackers: Trackers,
+    driver: Option<DriverThread>,
+    events: Option<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Starts the election that `driver` holds and everything around it, and runs `plan`.
+    ///
+    /// # Errors
+    /// [`Error::Election`] if the plan does not fit together or the election cannot be started; [`Error::System`] if the
+    /// system is out of threads or descriptors. Nothing is left running then.
+    pub fn start(driver: Driver, plan: Plan) -> Result<Self, Error> {
+        Self::start_thread(driver.spawn_thread()?, plan)
+    }
+
+    /// The same over an election whose thread was prepared by the caller, for real-time priority for example.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_thread(driver: DriverThread, plan: Plan) -> Result<Self, Error> {
+        let (election, registrar) = VrrpElection::new();
+        let hub = EventHub::new(ScriptNotifier::start(HOOK_PATIENCE, None)?);
+        let shared = Arc::new(Shared {
+            hub,
+            registrar,
+            control: driver.control(),
+            running: Mutex::new(Running::default()),
+            fixed: Mutex::new(None),
+        });
+        let trackers = Trackers::start(&shared)?;
+        let publisher = Arc::clone(&shared);
+        let events = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || publish(election, &publisher))
+            .map_err(Error::system("cannot start a thread for events"))?;
+        let supervisor = Self {
+            shared,
+            trackers,
+            driver: Some(driver),
+            events: Some(events),
+        };
+        supervisor.reload(plan)?;
+        Ok(supervisor)
+    }
+
+    /// Moves to another plan, and says what changed, a line for each thing.
+    ///
+    /// It is a transaction: the whole plan is checked first, and on an error everything stays, or is put back, as it was.
+    /// Virtual routers are recognised by VRID, family, interface and whether they have unicast peers, not by their name.
+    /// What is the same in both plans does not notice.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn reload(&self, plan: Plan) -> Result<Vec<String>, Error> {
+        apply::apply(&self.shared, &self.trackers, plan)
+    }
+
+    /// A handle for a control socket or an HTTP server.
+    ///
+    /// Requests that only the owner of the supervisor can carry out, which are to stop and to reload, go to `orders`.
+    /// Without it they are refused.
+    pub fn control(&self, orders: Option<mpsc::Sender<Order>>) -> Arc<dyn Control> {
+        Arc::new(SharedControl::new(Arc::clone(&self.shared), orders))
+    }
+
+    /// What is going on.
+    pub fn status(&self) -> Status {
+        serve::status(&self.shared)
+    }
+
+    /// The events from now on; `None` when the system is out of threads.
+    pub fn watch(&self) -> Option<mpsc::Receiver<Event>> {
+        self.shared.hub.watch()
+    }
+
+    /// Lets the peer take over a virtual router or a sync group. Returns what was done.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] if nothing is called so, [`Error::NotActive`] if it is not active here.
+    pub fn fail_over(&self, name: &str) -> Result<Vec<String>, Error> {
+        serve::fail_over(&self.shared, name)
+    }
+
+    /// Sets the priority of a virtual router until it is restarted or a reload changes it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] if no virtual router is called so, [`Error::PriorityRange`] unless it is 1 to 254.
+    pub fn set_priority(&self, name: &str, priority: u8) -> Result<Vec<String>, Error> {
+        serve::set_priority(&self.shared, name, priority)
+    }
+
+    /// Whether the election has ended by itself, which is a failure; the log has it.
+    pub fn has_ended(&self) -> bool {
+        self.shared.registrar.has_ended()
+    }
+
+    /// Whether the election runs and answers within `limit`.
+    pub fn is_alive(&self, limit: Duration) -> bool {
+        !self.has_ended() && self.shared.control.refresh(limit)
+    }
+
+    /// Ends everything in order: mastership is given up with priority 0, addresses are removed, the last notifications
+    /// go out, for which a second is left.
+    ///
+    /// # Errors
+    /// [`Error::Election`] with what the driver said at its end.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        let outcome = self.driver.take().map_or(Ok(()), DriverThread::stop);
+        // Others may hold the control, and with it the rest, for longer.
+        drop(self.shared.fixed().take());
+        if let Some(events) = self.events.take() {
+            self.shared.registrar.close();
+            if events.join().is_err() {
+                tracing::error!("the event thread ended in a panic");
+            }
+            self.shared.hub.flush(LAST_WORDS);
+        }
+        Ok(outcome?)
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            tracing::error!(%error, "the election ended badly");
+        }
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Supervisor").finish_non_exhaustive()
+    }
+}
+
+/// What the threads around a supervisor share.
+pub(crate) struct Shared {
+    hub: EventHub,
+    registrar: Registrar,
+    control: vrrp_net::Control,
+    running: Mutex<Running>,
+    /// Keeps fixed addresses and routes, once a plan has some.
+    fixed: Mutex<Option<FixedKeeper>>,
+}
+
+impl Shared {
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fixed(&self) -> MutexGuard<'_, Option<FixedKeeper>> {
+        self.fixed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, object: TrackedObject, status: TrackStatus) {
+        // Told while the lock is held, so that two reports of one object stay in order.
+        let mut running = self.running();
+        let number = running.tracks.report(object, status);
+        self.control.track(number, status);
+    }
+}
+
+/// The threads that watch what is tracked. They end with the supervisor.
+struct Trackers {
+    scripts: ScriptTracker,
+    files: FileTracker,
+    processes: ProcessTracker,
+    interfaces: InterfaceTracker,
+}
+
+impl Trackers {
+    fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
+        let report = |make: fn(String) -> TrackedObject| {
+            let shared = Arc::downgrade(shared);
+            move |name: &str, verdict: Verdict| {
+                let status = match verdict {
+                    Verdict::Up => TrackStatus::Good,
+                    Verdict::Down => TrackStatus::Bad,
+                    Verdict::Unknown => return,
+                };
+                if let Some(shared) = shared.upgrade() {
+                    shared.report(make(name.to_owned()), status);
+                }
+            }
+        };
+        let weak = Arc::downgrade(shared);
+        Ok(Self {
+            scripts: ScriptTracker::start(report(TrackedObject::Script))?,
+            processes: ProcessTracker::start(report(TrackedObject::Process))?,
+            interfaces: InterfaceTracker::start(report(TrackedObject::Interface))?,
+            files: FileTracker::start(move |name, value| {
+                if let Some(shared) = weak.upgrade() {
+                    let object = TrackedObject::File(name.to_owned());
+                    shared.report(object, TrackStatus::Value(value));
+                }
+            })?,
+        })
+    }
+}
+
+/// Hands what the election says to everybody who wants to know.
+fn publish(mut election: VrrpElection, shared: &Shared) {
+    futures::executor::block_on(async {
+        while let Some(happening) = election.next().await {
+            let event = shared.hub.publish(happening);
+            tracing::info!(
+                object = %event.object,
+                event = event.kind.word(),
+                priority = event.priority,
+                reason = event.reason.as_deref().unwrap_or(""),
+            );
+        }
+    });
+}
+
+/// How long the next event of an object waits for the scripts of the last.
+const HOOK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is left for the last notifications, as with keepalived.
+const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -1,0 +1,398 @@
+//! From one plan to another, as a transaction.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vrrp_fsm::Parameters;
+
+use crate::error::Error;
+use crate::fixed::FixedKeeper;
+use crate::notify::{Courier, FifoNotifier, Hooks, NotifyState, Object};
+#[cfg(feature = "mail")]
+use crate::notify::{Event, EventKind, Notifier};
+use crate::plan::{Plan, TrackedObject};
+#[cfg(feature = "mail")]
+use crate::supervisor::running::Mail;
+use crate::supervisor::running::{Router, Running, Target, Tracks};
+use crate::supervisor::{Shared, Trackers};
+use crate::vrrp::Terms;
+
+/// Makes what runs equal to `plan`. On an error what ran before runs on.
+pub(crate) fn apply(shared: &Shared, trackers: &Trackers, plan: Plan) -> Result<Vec<String>, Error> {
+    let mut running = shared.running();
+    // Everything that can be found wrong without changing anything.
+    let mut tracks = running.tracks.clone();
+    let targets = check(&plan, &mut tracks)?;
+    let fifos = open_fifos(&running, &plan)?;
+    #[cfg(feature = "mail")]
+    let mail = mail(&running, &plan)?;
+    open_keeper(shared, &plan)?;
+    running.tracks = tracks;
+    let couriers = fifos.iter().map(|(_, courier)| Arc::clone(courier));
+    #[cfg(feature = "mail")]
+    let couriers = couriers.chain(mail.iter().map(|mail| Arc::clone(&mail.courier)));
+    let couriers: Vec<Arc<Courier>> = couriers.collect();
+
+    // Whoever comes is told about from its first event on, and whoever goes to its last.
+    let mut both = hooks(&running.plan);
+    both.extend(hooks(&plan));
+    shared.hub.set_hooks(both);
+    shared.hub.add_notifiers(&couriers);
+    let before: Vec<Target> = running
+        .routers
+        .iter()
+        .map(|router| router.target.clone())
+        .collect();
+    shared.registrar.set_track_names(running.tracks.names());
+    let changes = match move_to(shared, &mut running, targets) {
+        Ok(changes) => changes,
+        Err(error) => {
+            if let Err(second) = move_to(shared, &mut running, before) {
+                tracing::error!(%second, "what ran before could not be put back entirely");
+            }
+            shared.hub.set_hooks(hooks(&running.plan));
+            shared.hub.set_notifiers(running.couriers());
+            return Err(error);
+        }
+    };
+
+    // A virtual router that is new has not heard what is known already.
+    for (number, status) in running.tracks.reported() {
+        shared.control.track(number, status);
+    }
+    running.fifos = fifos;
+    #[cfg(feature = "mail")]
+    {
+        running.mail = mail;
+    }
+    shared.hub.set_notifiers(couriers);
+    shared.hub.set_hooks(hooks(&plan));
+    running.groups.clone_from(&plan.sync_groups);
+    let tracked = running.tracked();
+    running.tracks.retain(|object| tracked.contains(object));
+    running.plan = plan;
+    set_trackers(trackers, &running.plan, &tracked);
+    if let Some(keeper) = &*shared.fixed() {
+        let plan = &running.plan;
+        keeper.set(plan.fixed_addresses.clone(), plan.fixed_routes.clone());
+    }
+    Ok(changes)
+}
+
+/// Opens what keeps fixed addresses and routes when the first plan has some.
+fn open_keeper(shared: &Shared, plan: &Plan) -> Result<(), Error> {
+    let mut keeper = shared.fixed();
+    let wanted = !plan.fixed_addresses.is_empty() || !plan.fixed_routes.is_empty();
+    if wanted && keeper.is_none() {
+        *keeper = Some(FixedKeeper::start(vrrp_net::LinuxHost::open()?)?);
+    }
+    Ok(())
+}
+
+fn check(plan: &Plan, tracks: &mut Tracks) -> Result<Vec<Target>, Error> {
+    let mut names = HashSet::new();
+    for router in &plan.virtual_routers {
+        if !names.insert(router.instance.name()) {
+            return Err(Error::DuplicateName);
+        }
+        for track in &router.tracks {
+            let exists = match &track.object {
+                TrackedObject::Script(name) => plan.scripts.iter().any(|script| script.name == *name),
+                TrackedObject::File(name) => plan.files.iter().any(|file| file.name == *name),
+                TrackedObject::Process(name) => plan.processes.iter().any(|process| process.name == *name),
+                TrackedObject::Interface(_) => true,
+            };
+            if !exists {
+                return Err(Error::UnknownTrack);
+            }
+        }
+    }
+    plan.virtual_routers
+        .iter()
+        .map(|router| Target::new(router.clone(), tracks))
+        .collect()
+}
+
+/// Opens the pipes that are new; those that stay are kept with what waits in them.
+fn open_fifos(running: &Running, plan: &Plan) -> Result<Vec<(crate::FifoPlan, Arc<Courier>)>, Error> {
+    plan.fifos
+        .iter()
+        .map(|wanted| {
+            if let Some((_, courier)) = running.fifos.iter().find(|(known, _)| known == wanted) {
+                return Ok((wanted.clone(), Arc::clone(courier)));
+            }
+            let mut fifo = FifoNotifier::open(&wanted.path)?.with_priorities(true);
+            if let Some(owner) = &wanted.owner {
+                fifo = fifo.owned_by(owner)?;
+            }
+            if let Some(reader) = &wanted.reader {
+                fifo = fifo.with_reader(reader)?;
+            }
+            let courier = Courier::start("fifo", fifo, CAPACITY)?;
+            Ok((wanted.clone(), Arc::new(courier)))
+        })
+        .collect()
+}
+
+#[cfg(feature = "mail")]
+fn mail(running: &Running, plan: &Plan) -> Result<Option<Mail>, Error> {
+    let Some(settings) = &plan.mail else {
+        return Ok(None);
+    };
+    let routers = plan.virtual_routers.iter().filter(|router| router.mail);
+    let groups = plan.sync_groups.iter().filter(|group| group.mail);
+    let objects: HashSet<Object> = routers
+        .map(|router| Object::Instance(router.instance.name().into()))
+        .chain(groups.map(|group| Object::Group(group.name.as_str().into())))
+        .collect();
+    if objects.is_empty() {
+        return Ok(None);
+    }
+    if let Some(mail) = &running.mail
+        && mail.settings == *settings
+        && mail.objects == objects
+    {
+        return Ok(Some(mail.clone()));
+    }
+    let notifier = Only {
+        objects: objects.clone(),
+        faults: settings.faults,
+        inner: crate::notify::MailNotifier::new(settings)?,
+    };
+    Ok(Some(Mail {
+        settings: settings.clone(),
+        objects,
+        courier: Arc::new(Courier::start("mail", notifier, CAPACITY)?),
+    }))
+}
+
+/// Passes on the events of some objects.
+#[cfg(feature = "mail")]
+struct Only<N> {
+    objects: HashSet<Object>,
+    /// Whether faults are passed on.
+    faults: bool,
+    inner: N,
+}
+
+#[cfg(feature = "mail")]
+impl<N: Notifier> Notifier for Only<N> {
+    fn notify(&mut self, event: &Event) -> Result<(), Error> {
+        let is_fault = event.kind == EventKind::State(NotifyState::Fault);
+        match self.objects.contains(&event.object) && (self.faults || !is_fault) {
+            true => self.inner.notify(event),
+            false => Ok(()),
+        }
+    }
+}
+
+fn hooks(plan: &Plan) -> HashMap<Object, Hooks> {
+    let routers = plan.virtual_routers.iter().map(|router| {
+        let object = Object::Instance(router.instance.name().into());
+        (object, router.hooks.clone())
+    });
+    let groups = plan
+        .sync_groups
+        .iter()
+        .map(|group| (Object::Group(group.name.as_str().into()), group.hooks.clone()));
+    routers.chain(groups).collect()
+}
+
+fn set_trackers(trackers: &Trackers, plan: &Plan, tracked: &[TrackedObject]) {
+    let is_tracked = |object: TrackedObject| tracked.contains(&object);
+    let scripts = plan
+        .scripts
+        .iter()
+        .filter(|script| is_tracked(TrackedObject::Script(script.name.clone())));
+    trackers.scripts.set_scripts(scripts.cloned().collect());
+    let files = plan
+        .files
+        .iter()
+        .filter(|file| is_tracked(TrackedObject::File(file.name.clone())));
+    trackers.files.set_files(files.cloned().collect());
+    let processes = plan
+        .processes
+        .iter()
+        .filter(|process| is_tracked(TrackedObject::Process(process.name.clone())));
+    trackers.processes.set_processes(processes.cloned().collect());
+    let interfaces = tracked.iter().filter_map(|object| match object {
+        TrackedObject::Interface(name) => Some(name.clone()),
+        TrackedObject::Script(_) | TrackedObject::File(_) | TrackedObject::Process(_) => None,
+    });
+    trackers.interfaces.set_interfaces(interfaces.collect());
+}
+
+/// Makes the virtual routers that run equal to `targets`: what is gone goes first, so that what it held is free.
+fn move_to(shared: &Shared, running: &mut Running, targets: Vec<Target>) -> Result<Vec<String>, Error> {
+    let mut changes = Vec::new();
+    let mut old: Vec<Router> = std::mem::take(&mut running.routers);
+    // By name first, so that several with the same number but other peers keep their places.
+    let mut matches: Vec<Option<Router>> = targets
+        .iter()
+        .map(|target| {
+            let position = old.iter().position(|router| {
+                router.target.name() == target.name() && router.target.is_identical(target)
+            });
+            position.map(|index| old.remove(index))
+        })
+        .collect();
+    for (slot, target) in matches.iter_mut().zip(&targets) {
+        if slot.is_none() {
+            let position = old.iter().position(|router| router.target.is_identical(target));
+            *slot = position.map(|index| old.remove(index));
+        }
+    }
+    for router in old {
+        changes.push(format!("{} removed", router.target.name()));
+        remove(shared, &router);
+    }
+    let mut failure = None;
+    for (slot, target) in matches.into_iter().zip(targets) {
+        if failure.is_some() {
+            // What was not reached stays as it is, to be found by whoever puts things back.
+            running.routers.extend(slot);
+            continue;
+        }
+        match settle(shared, slot, target, &mut changes) {
+            Ok(router) => running.routers.push(router),
+            Err(unsettled) => {
+                running.routers.extend(unsettled.router.map(|router| *router));
+                failure = Some(unsettled.error);
+            }
+        }
+    }
+    failure.map_or(Ok(changes), Err)
+}
+
+/// A virtual router that could not be made equal to its target; if it was there before, it is as it was.
+struct Unsettled {
+    error: Error,
+    router: Option<Box<Router>>,
+}
+
+/// Makes one virtual router equal to its target.
+fn settle(
+    shared: &Shared,
+    old: Option<Router>,
+    target: Target,
+    changes: &mut Vec<String>,
+) -> Result<Router, Unsettled> {
+    let Some(mut router) = old else {
+        return add(shared, target, changes, "added").map_err(|error| Unsettled { error, router: None });
+    };
+    let is_same = router.target.is_same(&target);
+    let is_renamed = router.target.name() != target.name();
+    // A new name is passed on too, for the log.
+    if !is_same || is_renamed {
+        match router.handle.configure(target.plan.instance.clone()) {
+            Ok(()) => {}
+            Err(vrrp_net::Error::Identity) => {
+                remove(shared, &router);
+                return add(shared, target, changes, "replaced")
+                    .map_err(|error| Unsettled { error, router: None });
+            }
+            Err(error) => {
+                return Err(Unsettled {
+                    error: error.into(),
+                    router: Some(Box::new(router)),
+                });
+            }
+        }
+    }
+    if is_renamed {
+        changes.push(format!("{} renamed to {}", router.target.name(), target.name()));
+    }
+    if !is_same {
+        let differences = differences(&router.target.parameters, &target.parameters);
+        changes.push(format!("{} changed: {differences}", target.name()));
+    }
+    router.target = target;
+    shared.registrar.set_terms(router.serial, terms(&router.target));
+    Ok(router)
+}
+
+fn add(shared: &Shared, target: Target, changes: &mut Vec<String>, word: &str) -> Result<Router, Error> {
+    let deadline = Instant::now() + LEAVING;
+    let handle = loop {
+        match shared.control.add(target.plan.instance.clone()) {
+            Ok(handle) => break handle,
+            // The one that had this number is still giving up its addresses.
+            Err(vrrp_net::Error::Parameters(vrrp_fsm::Error::DuplicateVrid { .. }))
+                if Instant::now() < deadline =>
+            {
+                std::thread::sleep(LEAVING_PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let serial = shared.registrar.add(&handle, terms(&target));
+    changes.push(format!("{} {word}", target.name()));
+    Ok(Router {
+        serial,
+        handle,
+        target,
+    })
+}
+
+fn remove(shared: &Shared, router: &Router) {
+    let told = match router.target.plan.hooks.deleted {
+        Some(_) => NotifyState::Deleted,
+        None => NotifyState::Fault,
+    };
+    shared.registrar.set_leaving(router.serial, told);
+    router.handle.remove();
+}
+
+fn terms(target: &Target) -> Terms {
+    Terms {
+        name: target.name().into(),
+        group: target.plan.instance.group().map(Into::into),
+        priorities: target.plan.notify_priority_changes,
+    }
+}
+
+/// What differs, in words.
+fn differences(old: &Parameters, new: &Parameters) -> String {
+    let mut words = Vec::new();
+    if old.priority() != new.priority() {
+        words.push(format!(
+            "priority {} to {}",
+            old.priority().get(),
+            new.priority().get()
+        ));
+    }
+    if old.adver_interval() != new.adver_interval() {
+        words.push(format!(
+            "interval {} to {}",
+            old.adver_interval(),
+            new.adver_interval()
+        ));
+    }
+    for address in new
+        .addresses()
+        .iter()
+        .filter(|address| !old.addresses().contains(address))
+    {
+        words.push(format!("{address} added"));
+    }
+    for address in old
+        .addresses()
+        .iter()
+        .filter(|address| !new.addresses().contains(address))
+    {
+        words.push(format!("{address} removed"));
+    }
+    if words.is_empty() {
+        words.push("other settings".to_owned());
+    }
+    words.join(", ")
+}
+
+/// Events that may wait for a pipe or the mail server before they merge.
+const CAPACITY: usize = 1024;
+
+/// What a virtual router that was removed is given to give up its addresses.
+const LEAVING: Duration = Duration::from_secs(2);
+
+const LEAVING_PAUSE: Duration = Duration::from_millis(5);

@@ -1,0 +1,817 @@
+//! The hands of the engine: attempts in, samples out. One epoll, one thread.
+
+use core::mem::{self, MaybeUninit};
+use core::time::Duration;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::event::{Timespec, epoll};
+use rustix::net::SocketType;
+
+#[cfg(any(feature = "dns", feature = "udp"))]
+use super::datagram::Datagram;
+use super::executor::Executors;
+#[cfg(feature = "file")]
+use super::files::Files;
+use super::net;
+#[cfg(feature = "icmp")]
+use super::ping::Pings;
+#[cfg(feature = "script")]
+use super::script::{Running, Scripts};
+use super::stream::{Fate, Stream};
+use crate::check::{Check, Close, Endpoint, Kind, NetOptions};
+use crate::error::Error;
+use crate::failure::{FailKind, Failure, Stage};
+use crate::outcome::{Cause, Outcome, Sample};
+use crate::probe::Context;
+use crate::scheduler::Ticket;
+use crate::time::Time;
+
+/// Everything that touches the operating system.
+pub(super) struct Io {
+    pub(super) clock: Clock,
+    epoll: OwnedFd,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    pools: HashMap<PoolKey, Vec<u32>>,
+    idle: usize,
+    most: usize,
+    /// Connections kept for the next attempt of a job.
+    parked: HashMap<u32, u32>,
+    places: Vec<Place>,
+    buffer: Box<[u8; 16 << 10]>,
+    /// Streams that had more to say than one turn should read.
+    again: Vec<u32>,
+    pub(super) done: Vec<(Ticket, Sample)>,
+    pub(super) executors: Executors,
+    #[cfg(feature = "icmp")]
+    pings: Pings,
+    #[cfg(feature = "script")]
+    scripts: Scripts,
+    #[cfg(feature = "file")]
+    files: Files,
+    /// The number of the last question to a name server.
+    #[cfg(any(feature = "dns", feature = "udp"))]
+    identifier: u16,
+    pub(super) woken: bool,
+    /// Jobs whose files changed.
+    pub(super) changed: Vec<u32>,
+}
+
+/// The monotonic clock, from the start of the engine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    origin: std::time::Instant,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self {
+            origin: std::time::Instant::now(),
+        }
+    }
+
+    pub(super) fn now(self) -> Time {
+        Time::ZERO.after(self.origin.elapsed())
+    }
+}
+
+impl Io {
+    /// Hands for at most `most` descriptors.
+    pub(super) fn new(
+        clock: Clock,
+        wake: Arc<OwnedFd>,
+        most: usize,
+        seed: u64,
+        executors: Executors,
+    ) -> Result<Self, Error> {
+        let system = |what| move |errno: rustix::io::Errno| Error::System(what, errno.into());
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(system("create an epoll instance"))?;
+        epoll::add(
+            &epoll,
+            &wake,
+            epoll::EventData::new_u64(WAKE),
+            epoll::EventFlags::IN | epoll::EventFlags::ET,
+        )
+        .map_err(system("watch the wake-up"))?;
+        let _ = seed;
+        Ok(Self {
+            clock,
+            epoll,
+            slots: Vec::new(),
+            free: Vec::new(),
+            pools: HashMap::new(),
+            idle: 0,
+            most,
+            parked: HashMap::new(),
+            places: Vec::new(),
+            buffer: Box::new([0; 16 << 10]),
+            again: Vec::new(),
+            done: Vec::new(),
+            executors,
+            #[cfg(feature = "icmp")]
+            pings: Pings::new(seed),
+            #[cfg(feature = "script")]
+            scripts: Scripts::new(wake),
+            #[cfg(feature = "file")]
+            files: Files::default(),
+            #[cfg(any(feature = "dns", feature = "udp"))]
+            identifier: u16::try_from(seed & 0xffff).unwrap_or(0),
+            woken: false,
+            changed: Vec::new(),
+        })
+    }
+
+    /// How many descriptors it may use.
+    pub(super) fn most(&self) -> u32 {
+        u32::try_from(self.most).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+
+    /// Waits for input, at most so long, and deals with all there is. Samples are left in `done`.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> Result<Time, Error> {
+        let timeout = if self.again.is_empty() {
+            timeout
+        } else {
+            Some(Duration::ZERO)
+        };
+        let mut timeout = timeout.map(|timeout| Timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        let mut now = None;
+        for slot in mem::take(&mut self.again) {
+            self.on_event(slot, epoll::EventFlags::IN);
+        }
+        // A flood must not keep us from the clock for ever; what is left is reported again at once.
+        for _ in 0..64 {
+            let mut room = [MaybeUninit::uninit(); EVENTS];
+            let waited = epoll::wait(&self.epoll, &mut room, timeout.as_ref());
+            now.get_or_insert_with(|| self.clock.now());
+            let events = match waited {
+                Ok((events, _)) => events,
+                Err(rustix::io::Errno::INTR) => break,
+                Err(errno) => return Err(Error::System("wait for input", errno.into())),
+            };
+            for event in &*events {
+                let flags = event.flags;
+                match event.data.u64() {
+                    WAKE => self.woken = true,
+                    #[cfg(feature = "file")]
+                    FILES => self.changed.extend(self.files.changed()),
+                    data if data >= PING => self.on_ping(data - PING),
+                    data => self.on_event(u32::try_from(data).unwrap_or(u32::MAX), flags),
+                }
+            }
+            if events.len() < EVENTS {
+                break;
+            }
+            timeout = Some(Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            });
+        }
+        self.executors.collect(&mut self.done);
+        #[cfg(feature = "script")]
+        self.collect_scripts();
+        Ok(now.unwrap_or_else(|| self.clock.now()))
+    }
+
+    /// Begins an attempt. If it ends at once, its sample is in `done` already.
+    pub(super) fn start(&mut self, ticket: Ticket, check: &Check, timeout: Duration, samples: u32) {
+        let started = self.clock.now();
+        let outcome = match &check.kind {
+            Kind::Tcp(tcp) => self.start_tcp(ticket, &check.endpoint, tcp.close, started),
+            #[cfg(feature = "icmp")]
+            Kind::Ping(ping) => {
+                let sent = self
+                    .pings
+                    .send(&self.epoll, PING, ticket, &check.endpoint, *ping, started);
+                sent.map(|place| self.place(ticket, place))
+            }
+            Kind::Custom(probe) => {
+                let future = probe.attempt(Context::new(check.endpoint.addr, timeout, samples));
+                self.place(ticket, Place::Custom);
+                self.executors.spawn(ticket, future);
+                Ok(())
+            }
+            Kind::External(external) => {
+                self.done.push((ticket, external.sample()));
+                Ok(())
+            }
+            #[cfg(feature = "script")]
+            Kind::Script(script) => {
+                self.place(ticket, Place::Script);
+                self.scripts.start(ticket, script, started)
+            }
+            #[cfg(feature = "file")]
+            Kind::File(file) => {
+                let (outcome, weight) = self.files.read(&self.epoll, FILES, ticket.job(), file);
+                let latency = self.clock.now().since(started);
+                self.done.push((
+                    ticket,
+                    Sample {
+                        outcome,
+                        latency,
+                        weight,
+                        notice: None,
+                    },
+                ));
+                Ok(())
+            }
+            #[cfg(feature = "dns")]
+            Kind::Dns(_) => self.start_datagram(ticket, check, started),
+            #[cfg(feature = "udp")]
+            Kind::Udp(_) => self.start_datagram(ticket, check, started),
+            #[allow(
+                unreachable_patterns,
+                reason = "without further features there are no other kinds"
+            )]
+            _ => self.start_stream(ticket, check, started),
+        };
+        if let Err(outcome) = outcome {
+            let latency = self.clock.now().since(started);
+            self.done.push((
+                ticket,
+                Sample {
+                    outcome,
+                    latency,
+                    weight: None,
+                    notice: None,
+                },
+            ));
+        }
+    }
+
+    /// Ends an attempt from our side; says how far it had got.
+    pub(super) fn stop(&mut self, ticket: Ticket) -> Sample {
+        let timeout = |stage| Outcome::Fail(Failure::new(stage, FailKind::TimedOut));
+        let place = self
+            .places
+            .get_mut(index(ticket.job()))
+            .map_or(Place::None, mem::take);
+        let (outcome, started) = match place {
+            Place::Slot(slot) => match self
+                .slot(slot)
+                .map(|slot| mem::replace(&mut slot.work, Work::Idle))
+            {
+                Some(Work::Connect(connect)) => {
+                    self.release(slot, connect.close != Close::Fin);
+                    (timeout(Stage::Connect), Some(connect.started))
+                }
+                Some(Work::Stream(stream)) => {
+                    self.release(slot, true);
+                    (timeout(stream.stage()), Some(stream.started()))
+                }
+                #[cfg(any(feature = "dns", feature = "udp"))]
+                Some(Work::Datagram(datagram)) => {
+                    self.close(slot);
+                    (datagram.silence(), Some(datagram.started))
+                }
+                #[cfg(feature = "script")]
+                Some(Work::Script(running)) => {
+                    self.close(slot);
+                    let started = running.started;
+                    let now = self.clock.now();
+                    self.scripts.stop(*running, now);
+                    (timeout(Stage::Run), Some(started))
+                }
+                Some(Work::Idle | Work::Parked(_)) | None => (timeout(Stage::Connect), None),
+            },
+            #[cfg(feature = "icmp")]
+            Place::Ping { socket, sequence } => {
+                (timeout(Stage::Reply), self.pings.stop(socket, sequence, ticket))
+            }
+            #[cfg(feature = "script")]
+            Place::Script => {
+                // It has not even been started: the fault is not the script's.
+                self.scripts.forget(ticket);
+                (Outcome::Inconclusive(Cause::Overload), None)
+            }
+            Place::Custom => (self.executors.stop(ticket), None),
+            Place::None => (Outcome::Inconclusive(Cause::Overload), None),
+        };
+        let latency = started.map_or(Duration::ZERO, |started| self.clock.now().since(started));
+        Sample {
+            outcome,
+            latency,
+            weight: None,
+            notice: None,
+        }
+    }
+
+    fn start_tcp(
+        &mut self,
+        ticket: Ticket,
+        endpoint: &Endpoint,
+        close: Close,
+        started: Time,
+    ) -> Result<(), Outcome> {
+        let key = PoolKey::new(endpoint, close == Close::HalfOpen);
+        let (slot, fresh) = self.socket_for(endpoint, &key, close != Close::Fin)?;
+        self.connect(slot, endpoint, fresh)?;
+        let local = endpoint.addr.ip().is_loopback();
+        if let Some(slot) = self.slot(slot) {
+            slot.work = Work::Connect(Connect {
+                ticket,
+                started,
+                close,
+                local,
+            });
+        }
+        self.place(ticket, Place::Slot(slot));
+        Ok(())
+    }
+
+    #[cfg(any(feature = "dns", feature = "udp"))]
+    fn start_datagram(&mut self, ticket: Ticket, check: &Check, started: Time) -> Result<(), Outcome> {
+        while self.slots.len() - self.free.len() >= self.most && self.evict() {}
+        self.identifier = self.identifier.wrapping_mul(25_173).wrapping_add(13_849);
+        let mut asked = Datagram::ask(ticket, &check.endpoint, &check.kind, started, self.identifier);
+        if matches!(asked, Err(Outcome::Inconclusive(Cause::Resources))) && self.evict() {
+            asked = Datagram::ask(ticket, &check.endpoint, &check.kind, started, self.identifier);
+        }
+        let (fd, datagram) = asked?;
+        let number = self.insert(Slot {
+            fd,
+            pool: None,
+            work: Work::Datagram(Box::new(datagram)),
+        });
+        self.place(ticket, Place::Slot(number));
+        self.watch(number)
+    }
+
+    /// Puts a slot in place.
+    fn insert(&mut self, slot: Slot) -> u32 {
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        if let Some(place) = self.slots.get_mut(index(number)) {
+            *place = Some(slot);
+        }
+        number
+    }
+
+    /// Has a slot watched until it is closed; closes it if that cannot be.
+    #[cfg(any(feature = "dns", feature = "udp", feature = "script"))]
+    fn watch(&mut self, number: u32) -> Result<(), Outcome> {
+        let Some(slot) = self.slots.get(index(number)).and_then(Option::as_ref) else {
+            return Ok(());
+        };
+        let data = epoll::EventData::new_u64(u64::from(number));
+        let added = epoll::add(&self.epoll, &slot.fd, data, epoll::EventFlags::IN).map_err(net::local);
+        if added.is_err() {
+            self.close(number);
+        }
+        added
+    }
+
+    /// Takes over the scripts that were started meanwhile.
+    #[cfg(feature = "script")]
+    fn collect_scripts(&mut self) {
+        let now = self.clock.now();
+        for born in self.scripts.collect(now) {
+            match born {
+                Ok((running, fd)) => {
+                    let ticket = running.ticket;
+                    let number = self.insert(Slot {
+                        fd,
+                        pool: None,
+                        work: Work::Script(Box::new(running)),
+                    });
+                    self.place(ticket, Place::Slot(number));
+                    if let Err(outcome) = self.watch(number) {
+                        self.finish(
+                            ticket,
+                            Sample {
+                                outcome,
+                                latency: Duration::ZERO,
+                                weight: None,
+                                notice: None,
+                            },
+                        );
+                    }
+                }
+                Err((ticket, sample)) => self.finish(ticket, sample),
+            }
+        }
+    }
+
+    /// When something is due that only the hands know of.
+    #[cfg_attr(
+        not(feature = "script"),
+        expect(clippy::unused_self, reason = "only scripts have such things")
+    )]
+    pub(super) fn chores(&mut self, now: Time) -> Option<Time> {
+        #[cfg(feature = "script")]
+        return self.scripts.bury(now);
+        #[cfg(not(feature = "script"))]
+        {
+            let _ = now;
+            None
+        }
+    }
+
+    fn start_stream(&mut self, ticket: Ticket, check: &Check, started: Time) -> Result<(), Outcome> {
+        let stream = Stream::new(ticket, check, started)?;
+        if let Some(slot) = self.parked.remove(&ticket.job())
+            && let Some(Slot { work, .. }) = self.slot(slot)
+        {
+            let work = mem::replace(work, Work::Idle);
+            self.idle = self.idle.saturating_sub(1);
+            if let Work::Parked(parked) = work
+                && parked.check == *check
+            {
+                let stream = stream.over(parked.stream);
+                self.place(ticket, Place::Slot(slot));
+                self.advance(slot, Box::new(stream), epoll::EventFlags::OUT);
+                return Ok(());
+            }
+            self.release(slot, true);
+        }
+        let key = PoolKey::new(&check.endpoint, true);
+        let (slot, fresh) = self.socket_for(&check.endpoint, &key, true)?;
+        self.connect(slot, &check.endpoint, fresh)?;
+        if let Some(slot) = self.slot(slot) {
+            slot.work = Work::Stream(Box::new(stream));
+        }
+        self.place(ticket, Place::Slot(slot));
+        Ok(())
+    }
+
+    /// A socket out of the pool, or a new one.
+    fn socket_for(
+        &mut self,
+        endpoint: &Endpoint,
+        key: &PoolKey,
+        pooled: bool,
+    ) -> Result<(u32, bool), Outcome> {
+        if pooled && let Some(slot) = self.pools.get_mut(key).and_then(Vec::pop) {
+            self.idle = self.idle.saturating_sub(1);
+            return Ok((slot, false));
+        }
+        while self.slots.len() - self.free.len() >= self.most && self.evict() {}
+        let mut made = net::socket(endpoint, SocketType::STREAM, None);
+        if matches!(made, Err(Outcome::Inconclusive(Cause::Resources))) && self.evict() {
+            made = net::socket(endpoint, SocketType::STREAM, None);
+        }
+        let fd = made?;
+        if key.withhold {
+            // The last acknowledgement of the handshake waits for data: the server's program is not woken for nothing.
+            // Where this is refused the check still works, only less quietly.
+            let _ = crate::sys::set_int(&fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 1);
+        }
+        let pool = pooled.then(|| key.clone());
+        let number = self.insert(Slot {
+            fd,
+            pool,
+            work: Work::Idle,
+        });
+        Ok((number, true))
+    }
+
+    fn connect(&mut self, number: u32, endpoint: &Endpoint, fresh: bool) -> Result<(), Outcome> {
+        let Some(slot) = self.slots.get(index(number)).and_then(Option::as_ref) else {
+            return Err(Outcome::Inconclusive(Cause::Resources));
+        };
+        let mut begun = match rustix::net::connect(&slot.fd, &endpoint.addr) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(()),
+            Err(errno) => Err(net::connecting(errno)),
+        };
+        if fresh && begun.is_ok() {
+            // Watched once for all its attempts. Edge-triggered, so that an idle socket is silent.
+            let flags = epoll::EventFlags::IN
+                | epoll::EventFlags::OUT
+                | epoll::EventFlags::RDHUP
+                | epoll::EventFlags::ET;
+            let data = epoll::EventData::new_u64(u64::from(number));
+            begun = epoll::add(&self.epoll, &slot.fd, data, flags).map_err(net::local);
+        }
+        if begun.is_err() {
+            // A socket that is not watched must not get into the pool.
+            self.release(number, !fresh);
+        }
+        begun
+    }
+
+    fn on_event(&mut self, number: u32, flags: epoll::EventFlags) {
+        let broken = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
+        let Some(slot) = self.slots.get_mut(index(number)).and_then(Option::as_mut) else {
+            return;
+        };
+        match mem::replace(&mut slot.work, Work::Idle) {
+            // The echo of an attempt that is over.
+            Work::Idle => {}
+            Work::Parked(parked) => {
+                // The server closed, or said something unasked.
+                let quiet = !broken && !flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::RDHUP);
+                if quiet {
+                    slot.work = Work::Parked(parked);
+                } else {
+                    self.parked.remove(&parked.job);
+                    self.idle = self.idle.saturating_sub(1);
+                    self.release(number, true);
+                }
+            }
+            Work::Connect(connect) => {
+                let outcome = match broken.then(|| net::pending_error(&slot.fd)).flatten() {
+                    Some(errno) => net::connecting(errno),
+                    None if broken => Outcome::Fail(Failure::new(Stage::Connect, FailKind::Reset)),
+                    None if !flags.contains(epoll::EventFlags::OUT) => {
+                        slot.work = Work::Connect(connect);
+                        return;
+                    }
+                    None if connect.local && net::is_own(&slot.fd) => {
+                        Outcome::Fail(Failure::new(Stage::Connect, FailKind::Refused))
+                    }
+                    None => Outcome::Pass,
+                };
+                self.release(number, connect.close != Close::Fin);
+                self.end(connect.ticket, connect.started, outcome);
+            }
+            Work::Stream(stream) => self.advance(number, stream, flags),
+            #[cfg(any(feature = "dns", feature = "udp"))]
+            Work::Datagram(datagram) => match datagram.hear(&slot.fd, &mut self.buffer[..]) {
+                None => slot.work = Work::Datagram(datagram),
+                Some(outcome) => {
+                    self.close(number);
+                    self.end(datagram.ticket, datagram.started, outcome);
+                }
+            },
+            #[cfg(feature = "script")]
+            Work::Script(mut running) => match running.ended() {
+                None => slot.work = Work::Script(running),
+                Some((outcome, weight)) => {
+                    self.close(number);
+                    let latency = self.clock.now().since(running.started);
+                    self.finish(
+                        running.ticket,
+                        Sample {
+                            outcome,
+                            latency,
+                            weight,
+                            notice: None,
+                        },
+                    );
+                }
+            },
+        }
+    }
+
+    /// Lets a stream do what it can.
+    fn advance(&mut self, number: u32, mut stream: Box<Stream>, flags: epoll::EventFlags) {
+        let Some(slot) = self.slots.get_mut(index(number)).and_then(Option::as_mut) else {
+            return;
+        };
+        let fate = stream.advance(&slot.fd, flags, &mut self.buffer[..]);
+        let (ticket, started) = (stream.ticket(), stream.started());
+        match fate {
+            Fate::Wait => slot.work = Work::Stream(stream),
+            Fate::More => {
+                slot.work = Work::Stream(stream);
+                self.again.push(number);
+            }
+            Fate::Reconnect => {
+                let endpoint = stream.endpoint().clone();
+                let _ = rustix::net::connect_unspec(&slot.fd);
+                if let Err(outcome) = stream.reset() {
+                    self.release(number, true);
+                    self.end(ticket, started, outcome);
+                    return;
+                }
+                slot.work = Work::Stream(stream);
+                let begun = match rustix::net::connect(&slot.fd, &endpoint.addr) {
+                    Ok(()) | Err(rustix::io::Errno::INPROGRESS) => return,
+                    Err(errno) => net::connecting(errno),
+                };
+                self.release(number, true);
+                self.end(ticket, started, begun);
+            }
+            Fate::Passed { passed, keep } => {
+                if keep && self.idle < self.most / 2 {
+                    let check = stream.check().clone();
+                    slot.work = Work::Parked(Box::new(Parked {
+                        job: ticket.job(),
+                        check,
+                        stream: *stream,
+                    }));
+                    self.idle += 1;
+                    self.parked.insert(ticket.job(), number);
+                } else {
+                    self.release(number, true);
+                }
+                let latency = self.clock.now().since(started);
+                self.finish(
+                    ticket,
+                    Sample {
+                        outcome: Outcome::Pass,
+                        latency,
+                        weight: passed.weight,
+                        notice: passed.notice,
+                    },
+                );
+            }
+            Fate::Failed(failure) => {
+                self.release(number, true);
+                self.end(ticket, started, Outcome::Fail(failure));
+            }
+            Fate::Local(outcome) => {
+                self.release(number, true);
+                self.end(ticket, started, outcome);
+            }
+        }
+    }
+
+    /// Takes a socket out of its attempt: into the pool if it may be used again, else away.
+    fn release(&mut self, number: u32, again: bool) {
+        let Some(slot) = self.slots.get_mut(index(number)).and_then(Option::as_mut) else {
+            return;
+        };
+        slot.work = Work::Idle;
+        if again
+            && self.idle < MOST_IDLE.min(self.most / 2)
+            && let Some(pool) = &slot.pool
+            // Dissolving the connection resets it; the socket keeps its options and its place in epoll.
+            && rustix::net::connect_unspec(&slot.fd).is_ok()
+        {
+            match self.pools.get_mut(pool) {
+                Some(idle) => idle.push(number),
+                None => {
+                    self.pools.insert(pool.clone(), vec![number]);
+                }
+            }
+            self.idle += 1;
+            return;
+        }
+        if again && slot.pool.is_some() {
+            let _ = rustix::net::connect_unspec(&slot.fd);
+        }
+        self.close(number);
+    }
+
+    fn close(&mut self, number: u32) {
+        if self.slots.get_mut(index(number)).and_then(Option::take).is_some() {
+            self.free.push(number);
+        }
+    }
+
+    /// Closes an idle socket to make room. False if there is none.
+    fn evict(&mut self) -> bool {
+        let pool = self
+            .pools
+            .iter()
+            .find(|(_, idle)| !idle.is_empty())
+            .map(|(key, _)| key.clone());
+        let victim = match pool {
+            Some(key) => {
+                let idle = self.pools.get_mut(&key).and_then(Vec::pop);
+                self.pools.retain(|_, idle| !idle.is_empty());
+                idle
+            }
+            None => {
+                let job = self.parked.keys().next().copied();
+                job.and_then(|job| self.parked.remove(&job))
+            }
+        };
+        let Some(victim) = victim else { return false };
+        self.idle = self.idle.saturating_sub(1);
+        self.close(victim);
+        true
+    }
+
+    fn end(&mut self, ticket: Ticket, started: Time, outcome: Outcome) {
+        let latency = self.clock.now().since(started);
+        self.finish(
+            ticket,
+            Sample {
+                outcome,
+                latency,
+                weight: None,
+                notice: None,
+            },
+        );
+    }
+
+    fn finish(&mut self, ticket: Ticket, sample: Sample) {
+        self.place(ticket, Place::None);
+        self.done.push((ticket, sample));
+    }
+
+    #[cfg(feature = "icmp")]
+    fn on_ping(&mut self, socket: u64) {
+        let now = self.clock.now();
+        let first = self.done.len();
+        self.pings
+            .receive(socket, now, &mut self.buffer[..], &mut self.done);
+        for place in first..self.done.len() {
+            if let Some(ticket) = self.done.get(place).map(|(ticket, _)| *ticket) {
+                self.place(ticket, Place::None);
+            }
+        }
+    }
+
+    #[cfg(not(feature = "icmp"))]
+    fn on_ping(&mut self, _: u64) {}
+
+    fn place(&mut self, ticket: Ticket, place: Place) {
+        let job = index(ticket.job());
+        if self.places.len() <= job {
+            // Numbers come in order; grow by little, for there are many of them.
+            self.places
+                .reserve_exact(job.saturating_add(1024).saturating_sub(self.places.len()));
+            self.places.resize_with(job.saturating_add(1), || Place::None);
+        }
+        if let Some(slot) = self.places.get_mut(job) {
+            *slot = place;
+        }
+    }
+
+    fn slot(&mut self, number: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(index(number)).and_then(Option::as_mut)
+    }
+}
+
+/// Where the running attempt of a job is.
+#[derive(Debug, Default)]
+pub(super) enum Place {
+    #[default]
+    None,
+    Slot(u32),
+    #[cfg(feature = "icmp")]
+    Ping {
+        socket: u16,
+        sequence: u16,
+    },
+    #[cfg(feature = "script")]
+    Script,
+    Custom,
+}
+
+struct Slot {
+    fd: OwnedFd,
+    pool: Option<PoolKey>,
+    work: Work,
+}
+
+enum Work {
+    Idle,
+    Connect(Connect),
+    Stream(Box<Stream>),
+    Parked(Box<Parked>),
+    #[cfg(any(feature = "dns", feature = "udp"))]
+    Datagram(Box<Datagram>),
+    #[cfg(feature = "script")]
+    Script(Box<Running>),
+}
+
+struct Connect {
+    ticket: Ticket,
+    started: Time,
+    close: Close,
+    /// The target is on this host, so that a connection to itself is possible.
+    local: bool,
+}
+
+struct Parked {
+    job: u32,
+    check: Check,
+    stream: Stream,
+}
+
+/// Sockets of one pool can stand in for each other.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct PoolKey {
+    v6: bool,
+    withhold: bool,
+    net: Option<Arc<NetOptions>>,
+}
+
+impl PoolKey {
+    fn new(endpoint: &Endpoint, withhold: bool) -> Self {
+        Self {
+            v6: endpoint.is_v6(),
+            withhold,
+            net: endpoint.net.clone(),
+        }
+    }
+}
+
+const EVENTS: usize = 1024;
+const MOST_IDLE: usize = 256;
+const WAKE: u64 = u64::MAX;
+/// Slots are numbered below this, sockets for echoes from here on.
+const PING: u64 = 1 << 32;
+#[cfg(feature = "file")]
+const FILES: u64 = u64::MAX - 1;
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,34 @@
+//! Socket options that no safe library has: one system call, with its reason to be sound.
+#![expect(
+    unsafe_code,
+    reason = "setsockopt is a C function; this is the only call, over values that live here"
+)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Sets an option that is one `int`.
+pub(crate) fn set_int(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set(socket, level, name, &value.to_ne_bytes())
+}
+
+/// Sets an option that is a run of bytes.
+pub(crate) fn set(socket: impl AsFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads `length` bytes from `value`,
+    // which is exactly its size, and keeps no pointer to it.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            value.as_ptr().cast(),
+            length,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

@@ -1,0 +1,103 @@
+//! What the tests against real servers share: a directory, a free port, a process that ends with the test.
+
+#![allow(dead_code, unreachable_pub, reason = "each binary uses its part")]
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use healthcheck::{Basis, Check, CheckStatus, Checker, Policy, Start, TargetSpec};
+
+/// A server that runs as long as this lives, and a directory that exists as long.
+pub struct Server {
+    child: Child,
+    pub addr: SocketAddr,
+    directory: PathBuf,
+}
+
+impl Server {
+    /// Starts what `command` makes of the directory and the port, and waits until it listens (with TCP).
+    pub fn start(name: &str, command: impl FnOnce(&Path, u16) -> Command) -> Self {
+        Self::begin(name, true, command)
+    }
+
+    /// The same without TCP to wait for.
+    pub fn start_udp(name: &str, command: impl FnOnce(&Path, u16) -> Command) -> Self {
+        Self::begin(name, false, command)
+    }
+
+    fn begin(name: &str, listens: bool, command: impl FnOnce(&Path, u16) -> Command) -> Self {
+        let directory = std::env::temp_dir().join(format!("healthcheck-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut command = command(&directory, port);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        let begun = Instant::now();
+        while listens && TcpStream::connect(addr).is_err() {
+            assert!(child.try_wait().unwrap().is_none(), "{name} ended at once");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{name} does not listen"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self {
+            child,
+            addr,
+            directory,
+        }
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What one attempt finds.
+    pub fn check(&self, check: Check) -> CheckStatus {
+        let checker = Checker::<u8>::spawn().unwrap();
+        let policy = Policy {
+            interval: Duration::from_secs(3_600),
+            timeout: Duration::from_secs(20),
+            spread: Duration::ZERO,
+            rise: NonZeroU16::MIN,
+            fall: NonZeroU16::MIN,
+            start: Start::Unknown,
+            basis: Basis::AfterCompletion,
+            ..Policy::haproxy()
+        };
+        checker.reconcile([TargetSpec::new(0, check, Arc::new(policy))]);
+        assert_eq!(
+            checker.initial_round().wait(Duration::from_secs(60)),
+            0,
+            "{:?}",
+            checker.status(&0)
+        );
+        checker.status(&0).unwrap().checks.remove(0)
+    }
+
+    /// Ends the server, so that its port is free.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}

@@ -1,0 +1,90 @@
+//! The whole configuration: what stands outside every block.
+
+use crate::field::List;
+use crate::keyword::{BLOCK, FLAG, PATH, Range, Support, VITAL, WORD, YES, list, no};
+use crate::macros::block;
+use crate::model::address::VirtualAddress;
+use crate::model::bfd::{BFD, BfdInstance};
+use crate::model::garp_group::GarpGroup;
+use crate::model::global_defs::GlobalDefs;
+use crate::model::interface::{LinkbeatInterface, UpDownDelay};
+use crate::model::route::Route;
+use crate::model::rule::Rule;
+use crate::model::sync_group::{SyncGroup, TrackGroup};
+use crate::model::track_file::TrackedFile;
+use crate::model::track_process::TrackedProcess;
+use crate::model::virtual_server::VirtualServer;
+use crate::model::virtual_server_group::VirtualServerGroup;
+use crate::model::vrrp_instance::VrrpInstance;
+use crate::model::vrrp_script::VrrpScript;
+
+/// What is read and checked, and not run yet.
+const NOT_YET: Support = no("load balancing is not run by this version");
+
+block! {
+    /// A whole configuration.
+    Configuration = "" {
+        /// What holds for all.
+        global_defs: Option<GlobalDefs> = ["global_defs"], BLOCK, "none", YES;
+        /// The network namespace.
+        net_namespace: Option<String> = ["net_namespace"], WORD, "that of the process", no("start the daemon in the namespace: ip netns exec, or NetworkNamespacePath= in its unit");
+        /// The network namespace of IPVS.
+        net_namespace_ipvs: Option<String> = ["net_namespace_ipvs"], WORD, "that of the process", no("start the daemon in the namespace: ip netns exec, or NetworkNamespacePath= in its unit");
+        /// Makes sets in the namespace.
+        namespace_with_ipsets: bool = ["namespace_with_ipsets"], FLAG, "off", no("no firewall rules are made");
+        /// The name of this daemon among several.
+        instance: Option<String> = ["instance"], WORD, "none", no("several daemons are told apart by their control sockets");
+        /// Puts process numbers into a directory of their own.
+        use_pid_dir: bool = ["use_pid_dir"], FLAG, "off", no("there are no files of process numbers; the service manager knows them");
+        /// Asks after links again and again.
+        linkbeat_use_polling: bool = ["linkbeat_use_polling"], FLAG, "off", no("the kernel's messages are believed");
+        /// How long to wait for children at the end.
+        child_wait_time: Option<u32> = ["child_wait_time"], crate::keyword::count(0, 4_294_967_295, "s"), "5 s", no("there are no child processes to wait for");
+        /// Interfaces that are asked after their link again and again.
+        linkbeat_interfaces: List<LinkbeatInterface> = ["linkbeat_interfaces"], list("interface [MII|ETHTOOL|IOCTL]"), "none", no("the kernel's messages are believed");
+        /// How long a new state of an interface must last to count.
+        interface_up_down_delays: List<UpDownDelay> = ["interface_up_down_delays"], list("interface down [up], 0..255 s"), "0 s", no("a new state of an interface counts at once");
+        /// Virtual routers that follow static objects.
+        track_group: Vec<TrackGroup> = ["track_group"], BLOCK, "none", no("static objects that are deleted are put back, and no virtual router is told");
+        /// Addresses that stay on this host.
+        static_ipaddress: List<VirtualAddress> = ["static_ipaddress"], list("addresses"), "none", YES;
+        /// Routes that stay on this host.
+        static_routes: List<Route> = ["static_routes"], list("routes"), "none", YES;
+        /// Routing rules that stay on this host.
+        static_rules: List<Rule> = ["static_rules"], list("rules"), "none", no("the rules are not added; put them into the network configuration, where they may stay");
+        /// Interfaces that share one pace of announcements.
+        garp_group: Vec<GarpGroup> = ["garp_group"], BLOCK, "none", YES;
+        /// Files with a number in them.
+        track_file: Vec<TrackedFile> = ["track_file", "vrrp_track_file"], BLOCK, "none", VITAL;
+        /// Processes that are counted.
+        vrrp_track_process: Vec<TrackedProcess> = ["vrrp_track_process"], BLOCK, "none", VITAL;
+        /// BFD sessions.
+        bfd_instance: Vec<BfdInstance> = ["bfd_instance"], BLOCK, "none", BFD;
+        /// Checks that are run again and again.
+        vrrp_script: Vec<VrrpScript> = ["vrrp_script"], BLOCK, "none", VITAL;
+        /// Virtual routers that are active and backup together.
+        vrrp_sync_group: Vec<SyncGroup> = ["vrrp_sync_group"], BLOCK, "none", VITAL;
+        /// Virtual routers.
+        vrrp_instance: Vec<VrrpInstance> = ["vrrp_instance"], BLOCK, "none", VITAL;
+        /// Addresses that are balanced alike.
+        virtual_server_group: Vec<VirtualServerGroup> = ["virtual_server_group"], list("addresses, ranges and marks"), "none", NOT_YET;
+        /// Balanced services.
+        virtual_server: Vec<VirtualServer> = ["virtual_server"], Range::Block("a service"), "none", NOT_YET;
+        /// The certificates of `SSL_GET`.
+        ssl: Option<Ssl> = ["SSL"], BLOCK, "none", NOT_YET;
+    }
+}
+
+block! {
+    /// The certificates of `SSL_GET`.
+    Ssl = "SSL" {
+        /// The password of the key.
+        password: Option<String> = ["password"], WORD, "none", no("keys must not be encrypted; decrypt the file with openssl rsa");
+        /// Who is trusted.
+        ca: Option<String> = ["ca"], PATH, "nobody: certificates are not verified", YES;
+        /// Our own certificate.
+        certificate: Option<String> = ["certificate"], PATH, "none", YES;
+        /// Its key.
+        key: Option<String> = ["key"], PATH, "none", YES;
+    }
+}

@@ -1,0 +1,541 @@
+//! Virtual routers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::diagnostic::{Diagnostic, Severity, Verdict};
+use crate::model::configuration::Configuration;
+use crate::model::vrrp_instance::{AuthType, State, VrrpInstance};
+use crate::reader::Reader;
+use crate::source::Origin;
+
+pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
+    let mut taken: BTreeMap<Identity<'_>, &VrrpInstance> = BTreeMap::new();
+    for router in &configuration.vrrp_instance {
+        identity(router, &mut taken, reader);
+        addresses(router, reader);
+        source(router, reader);
+        timing(router, configuration, reader);
+        preemption(router, reader);
+        authentication(router, configuration, reader);
+        tracked(router, configuration, reader);
+        strictness(router, configuration, reader);
+        if router
+            .virtual_routes
+            .iter()
+            .any(|route| route.options.device.is_none() && !route.options.no_track)
+        {
+            // It cannot track a route without an interface. Nor is one tracked here.
+            reader.keepalived_objects();
+        }
+    }
+    interfaces(configuration, reader);
+    groups(configuration, reader);
+}
+
+/// What tells virtual routers on one link apart. Unicast ones are told apart by their peers.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Identity<'a> {
+    vrid: u8,
+    ipv6: bool,
+    interface: &'a str,
+    group: Option<IpAddr>,
+    peers: Option<IpAddr>,
+}
+
+fn identity<'a>(
+    router: &'a VrrpInstance,
+    taken: &mut BTreeMap<Identity<'a>, &'a VrrpInstance>,
+    reader: &mut Reader<'_>,
+) {
+    let name = &router.name;
+    let unicast = !router.unicast_peer.is_empty() && router.unicast_src_ip.is_some();
+    if router.interface.is_none() && !unicast {
+        reader.at(
+            router.origin,
+            "",
+            Severity::Error,
+            format!("`{name}` has no interface"),
+            "add `interface` with the name of the network interface",
+        );
+    }
+    if router.interface.as_deref() == Some("lo") {
+        reader.at(
+            router.origin,
+            "interface",
+            Severity::Error,
+            "the loopback interface reaches nobody",
+            "name the interface on which the other hosts are",
+        );
+    }
+    let Some(vrid) = router.virtual_router_id else {
+        reader.at(
+            router.origin,
+            "",
+            Severity::Error,
+            format!("`{name}` has no virtual_router_id"),
+            "add `virtual_router_id` and a number from 1 to 255, the same on all hosts",
+        );
+        return;
+    };
+    let peers: Vec<IpAddr> = router.unicast_peer.iter().map(|peer| peer.address).collect();
+    let ways: Vec<Option<IpAddr>> = match peers.as_slice() {
+        [] => vec![None],
+        peers => peers.iter().copied().map(Some).collect(),
+    };
+    for peer in ways {
+        let identity = Identity {
+            vrid,
+            ipv6: router.is_ipv6(),
+            interface: router.interface.as_deref().unwrap_or_default(),
+            group: if peer.is_none() { router.mcast_dst_ip } else { None },
+            peers: peer,
+        };
+        if let Some(other) = taken.insert(identity, router) {
+            if std::ptr::eq(other, router) {
+                continue;
+            }
+            let interface = router.interface.as_deref().unwrap_or("?");
+            let message = format!(
+                "`{}` and `{name}` both have VRID {vrid} on {interface}",
+                other.name
+            );
+            reader.at(
+                router.origin,
+                "virtual_router_id",
+                Severity::Error,
+                message,
+                "give each virtual router on a link its own number",
+            );
+            return;
+        }
+    }
+}
+
+fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
+    let name = &router.name;
+    let Some(first) = router.virtual_ipaddress.first() else {
+        reader.at(
+            router.origin,
+            "virtual_ipaddress",
+            Severity::Error,
+            format!("`{name}` has no virtual address"),
+            "add `virtual_ipaddress { … }`; keepalived would advertise none",
+        );
+        return;
+    };
+    let mut seen = Vec::new();
+    for each in &router.virtual_ipaddress {
+        let address = each.address.address;
+        if address.is_ipv4() != first.address.address.is_ipv4() {
+            report(
+                each.origin,
+                Diagnostic::error,
+                format!("{address} is of another family than {}", first.address.address),
+                "a virtual router has one family; move it to `virtual_ipaddress_excluded` or to another virtual router",
+                Verdict::Reports,
+                reader,
+            );
+        }
+        if seen.contains(&address) {
+            report(
+                each.origin,
+                Diagnostic::warning,
+                format!("{address} is said twice"),
+                "the second is ignored",
+                Verdict::Silent,
+                reader,
+            );
+        }
+        seen.push(address);
+    }
+    if seen.len() > 255 {
+        reader.at(
+            router.origin,
+            "virtual_ipaddress",
+            Severity::Warning,
+            format!("{} addresses: an advertisement holds 255 of them", seen.len()),
+            "move the rest to `virtual_ipaddress_excluded`",
+        );
+    }
+    for each in router
+        .virtual_ipaddress
+        .iter()
+        .chain(&router.virtual_ipaddress_excluded)
+    {
+        if let Some(label) = &each.label
+            && label.len() > 15
+        {
+            report(
+                each.origin,
+                Diagnostic::error,
+                format!("the label `{label}` is too long"),
+                "the kernel takes 15 characters",
+                Verdict::Silent,
+                reader,
+            );
+        }
+    }
+}
+
+fn source(router: &VrrpInstance, reader: &mut Reader<'_>) {
+    let family = if router.is_ipv6() { "IPv6" } else { "IPv4" };
+    for (keyword, address) in [
+        ("mcast_src_ip", router.mcast_src_ip),
+        ("unicast_src_ip", router.unicast_src_ip),
+        ("mcast_dst_ip", router.mcast_dst_ip),
+    ] {
+        if let Some(address) = address
+            && address.is_ipv6() != router.is_ipv6()
+        {
+            let message = format!("{address} is not {family}, as the virtual addresses are");
+            reader.at(router.origin, keyword, Severity::Error, message, "");
+        }
+    }
+    if let Some(group) = router.mcast_dst_ip
+        && !group.is_multicast()
+    {
+        reader.at(
+            router.origin,
+            "mcast_dst_ip",
+            Severity::Error,
+            format!("{group} is no multicast address"),
+            "224.0.0.18 and ff02::12 are those of the standard",
+        );
+    }
+    for peer in &router.unicast_peer {
+        if peer.address.is_ipv6() != router.is_ipv6() {
+            report(
+                peer.origin,
+                Diagnostic::error,
+                format!(
+                    "the peer {} is not {family}, as the virtual addresses are",
+                    peer.address
+                ),
+                "",
+                Verdict::Reports,
+                reader,
+            );
+        }
+    }
+    if router.unicast_src_ip.is_some() && router.unicast_peer.is_empty() && !router.unicast_fault_no_peer {
+        reader.at_as(
+            router.origin,
+            "unicast_src_ip",
+            Severity::Warning,
+            "a unicast source without a `unicast_peer`: advertisements go to the multicast group",
+            "name the peers",
+            Verdict::Silent,
+        );
+    }
+}
+
+fn timing(router: &VrrpInstance, configuration: &Configuration, reader: &mut Reader<'_>) {
+    let Some(interval) = router.advert_int else { return };
+    let micros = interval.as_micros();
+    if router.effective_version(configuration) == 2 {
+        if !micros.is_multiple_of(1_000_000) {
+            let rounded = router.effective_interval(configuration);
+            reader.at_as(
+                router.origin,
+                "advert_int",
+                Severity::Warning,
+                format!("VRRPv2 knows whole seconds: {interval} s becomes {rounded} s"),
+                "use `version 3` on all hosts for less than a second",
+                Verdict::Reports,
+            );
+        }
+    } else if micros > 40_950_000 {
+        reader.at(
+            router.origin,
+            "advert_int",
+            Severity::Warning,
+            format!("VRRPv3 knows at most 40.95 s: {interval} s becomes that"),
+            "use 40.95 or less",
+        );
+    } else if !micros.is_multiple_of(10_000) {
+        let rounded = router.effective_interval(configuration);
+        reader.at_as(
+            router.origin,
+            "advert_int",
+            Severity::Warning,
+            format!("VRRPv3 knows hundredths of a second: {interval} s becomes {rounded} s"),
+            "",
+            Verdict::Reports,
+        );
+    }
+}
+
+fn preemption(router: &VrrpInstance, reader: &mut Reader<'_>) {
+    let master = router.state == Some(State::Master);
+    let owner = router.effective_priority() == 255;
+    if master && router.priority.is_none() {
+        reader.at_as(
+            router.origin,
+            "state",
+            Severity::Warning,
+            "`state MASTER` without a priority makes this host the owner of the addresses, priority 255",
+            "add `priority 100`, or whatever this host is to have",
+            Verdict::Silent,
+        );
+    }
+    let cleared = if owner { "priority 255" } else { "`state MASTER`" };
+    if router.nopreempt && (master || owner) {
+        reader.at(
+            router.origin,
+            "nopreempt",
+            Severity::Warning,
+            format!("{cleared} clears `nopreempt`: this host takes over"),
+            "use `state BACKUP` on all hosts together with `nopreempt`",
+        );
+    }
+    let delay = router.preempt_delay.is_some_and(|delay| delay.as_micros() > 0);
+    if delay && (master || router.nopreempt) {
+        let cleared = if master { "`state MASTER`" } else { "`nopreempt`" };
+        reader.at(
+            router.origin,
+            "preempt_delay",
+            Severity::Warning,
+            format!("{cleared} clears `preempt_delay`"),
+            "",
+        );
+    }
+    if router.nopreempt && router.preempt {
+        reader.at_as(
+            router.origin,
+            "preempt",
+            Severity::Error,
+            "`preempt` and `nopreempt` contradict each other",
+            "keep one of them",
+            Verdict::Silent,
+        );
+    }
+}
+
+fn authentication(router: &VrrpInstance, configuration: &Configuration, reader: &mut Reader<'_>) {
+    let Some(authentication) = &router.authentication else {
+        return;
+    };
+    let origin = authentication.origin;
+    if authentication.auth_type == Some(AuthType::Ah) {
+        reader.at_as(
+            origin,
+            "auth_type",
+            Severity::Error,
+            "the authentication header (AH) is not supported: peers would not accept our advertisements",
+            "use `auth_type PASS`, or none and a filter, on all hosts",
+            Verdict::Silent,
+        );
+    }
+    if router.effective_version(configuration) == 3 {
+        reader.at(
+            origin,
+            "auth_type",
+            Severity::Warning,
+            "VRRPv3 has no authentication: this block is ignored",
+            "remove it, or use `version 2`",
+        );
+        return;
+    }
+    match &authentication.auth_pass {
+        Some(password) if password.len() > 8 => {
+            let shown: String = password
+                .chars()
+                .scan(0, |bytes, each| {
+                    *bytes = each.len_utf8().saturating_add(*bytes);
+                    (*bytes <= 8).then_some(each)
+                })
+                .collect();
+            reader.at(
+                origin,
+                "auth_pass",
+                Severity::Warning,
+                format!("the password is cut to its first 8 bytes, `{shown}`"),
+                "whoever knows those 8 gets in; write them only",
+            );
+        }
+        None if authentication.auth_type.is_some() => reader.at(
+            origin,
+            "auth_type",
+            Severity::Error,
+            "`auth_type` without `auth_pass`",
+            "add `auth_pass` with at most 8 characters, the same on all hosts",
+        ),
+        _ => {}
+    }
+    if authentication.auth_type.is_none() && authentication.auth_pass.is_some() {
+        reader.at(
+            origin,
+            "auth_pass",
+            Severity::Error,
+            "`auth_pass` without `auth_type`",
+            "add `auth_type PASS`",
+        );
+    }
+}
+
+fn tracked(router: &VrrpInstance, configuration: &Configuration, reader: &mut Reader<'_>) {
+    super::script::known(
+        configuration,
+        &router.track_script,
+        &router.track_file,
+        &router.track_process,
+        reader,
+    );
+    for each in &router.track_interface {
+        if Some(&each.name) == router.interface.as_ref() {
+            report(
+                each.origin,
+                Diagnostic::warning,
+                format!(
+                    "{} is this virtual router's own interface, which is tracked anyhow",
+                    each.name
+                ),
+                "remove the line",
+                Verdict::Reports,
+                reader,
+            );
+        }
+    }
+}
+
+fn strictness(router: &VrrpInstance, configuration: &Configuration, reader: &mut Reader<'_>) {
+    if router.garp_master_repeat == Some(0) {
+        reader.at(
+            router.origin,
+            "garp_master_repeat",
+            Severity::Warning,
+            "`garp_master_repeat 0` becomes 1: without an announcement nobody finds the addresses",
+            "",
+        );
+    }
+    if router.skip_check_adv_addr == Some(false)
+        && reader.mark(router.origin, "skip_check_adv_addr") != router.origin.0
+    {
+        reader.at_as(
+            router.origin,
+            "skip_check_adv_addr",
+            Severity::Warning,
+            "keepalived reads `skip_check_adv_addr off` as `on`; here off is off",
+            "",
+            Verdict::Silent,
+        );
+    }
+    if !router.is_strict(configuration) {
+        return;
+    }
+    if !router.unicast_peer.is_empty() {
+        reader.at(
+            router.origin,
+            "unicast_peer",
+            Severity::Error,
+            "strict mode forbids unicast",
+            "remove `vrrp_strict`, or `strict_mode off` here",
+        );
+    }
+    if router.authentication.is_some() {
+        reader.at(
+            router.origin,
+            "authentication",
+            Severity::Warning,
+            "strict mode forbids authentication: this block is ignored",
+            "remove `vrrp_strict`, or this block on all hosts",
+        );
+    }
+    if router.preempt_delay.is_some_and(|delay| delay.as_micros() > 0) {
+        reader.at(
+            router.origin,
+            "preempt_delay",
+            Severity::Warning,
+            "strict mode forbids `preempt_delay`: it is ignored",
+            "",
+        );
+    }
+}
+
+/// Multicast groups that are none.
+fn groups(configuration: &Configuration, reader: &mut Reader<'_>) {
+    let Some(global) = &configuration.global_defs else {
+        return;
+    };
+    for (keyword, group, ipv4) in [
+        ("vrrp_mcast_group4", global.vrrp_mcast_group4, true),
+        ("vrrp_mcast_group6", global.vrrp_mcast_group6, false),
+    ] {
+        if let Some(group) = group
+            && !(group.is_multicast() && group.is_ipv4() == ipv4)
+        {
+            let message = format!("{group} is no multicast address for `{keyword}`");
+            reader.at(
+                global.origin,
+                keyword,
+                Severity::Error,
+                message,
+                "keepalived would take that of the standard",
+            );
+        }
+    }
+}
+
+/// Interfaces that are not there.
+fn interfaces(configuration: &Configuration, reader: &mut Reader<'_>) {
+    let dynamic = configuration
+        .global_defs
+        .as_ref()
+        .is_some_and(|global| global.dynamic_interfaces.is_some());
+    if dynamic {
+        return;
+    }
+    let mut wanted: Vec<(&str, Origin, &'static str)> = Vec::new();
+    for router in &configuration.vrrp_instance {
+        wanted.extend(
+            router
+                .interface
+                .as_deref()
+                .map(|name| (name, router.origin, "interface")),
+        );
+        let held = router
+            .virtual_ipaddress
+            .iter()
+            .chain(&router.virtual_ipaddress_excluded);
+        wanted.extend(held.filter_map(|each| Some((each.device.as_deref()?, each.origin, "dev"))));
+        wanted.extend(
+            router
+                .track_interface
+                .iter()
+                .map(|each| (each.name.as_str(), each.origin, "")),
+        );
+    }
+    for (name, origin, keyword) in wanted {
+        if reader.environment.interface_exists(name) == Some(false) {
+            reader.at(
+                origin,
+                keyword,
+                Severity::Warning,
+                format!("no interface `{name}` on this host now"),
+                "it must be there when the daemon starts, unless `dynamic_interfaces` is set",
+            );
+        }
+    }
+}
+
+pub(super) fn report(
+    origin: Origin,
+    make: fn(crate::Span, String) -> Diagnostic,
+    message: String,
+    advice: &str,
+    verdict: Verdict,
+    reader: &mut Reader<'_>,
+) {
+    let nowhere = crate::Span {
+        file: u32::MAX,
+        start: 0,
+        end: 0,
+    };
+    let mut diagnostic = make(origin.0.unwrap_or(nowhere), message).verdict(verdict);
+    diagnostic.span = origin.0;
+    if !advice.is_empty() {
+        diagnostic = diagnostic.advice(advice);
+    }
+    reader.push(diagnostic);
+}

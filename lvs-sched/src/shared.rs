@@ -1,0 +1,598 @@
+//! A pool that many threads share, exact.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::mem;
+use core::ops::Deref;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::backend::{BackendId, Spec};
+use crate::engine::Engine;
+use crate::environment::{Environment, System};
+use crate::error::Error;
+use crate::flow::Flow;
+use crate::gauge::Gauge;
+use crate::kind::SchedulerKind;
+use crate::options::Options;
+use crate::pool_core::{Core, Count};
+use crate::scheduler::Scheduler;
+use crate::snapshot::Snapshot;
+
+/// Back ends of type `T` and a scheduler over them, for many threads or tasks. Cloning gives another handle to the same
+/// pool.
+///
+/// Every choice is the one that a single thread would have made with the picks and drops in some order: each takes one
+/// lock, held for a few dozen nanoseconds and never across a call of yours. The hash tables (`dh`, `sh`, `mh`) take no
+/// lock at all: their choice is wait-free, and so is counting it, save for back ends with connection thresholds and
+/// where persistence stands in front. For many cores and the least-connection family there is
+/// [`RelaxedPool`](crate::RelaxedPool).
+///
+/// Changes ([`add`](Self::add), [`edit`](Self::edit), [`remove`](Self::remove)) go on beside picks. With a hash table each
+/// makes a new table; do many at once in [`update`](Self::update).
+pub struct SharedPool<T> {
+    handle: Arc<Handle<T>>,
+}
+
+/// A back end of a shared pool: its value, and its identifier. Keeps the value alive, not the connection counted.
+pub struct Backend<T> {
+    node: Arc<Node<T>>,
+}
+
+/// A counted connection to a back end, which is its value by [`Deref`]. Dropping it ends the connection.
+///
+/// It borrows nothing: send it to the task that carries the connection.
+#[must_use = "dropping the guard at once ends the connection"]
+pub struct Connection<T> {
+    node: Arc<Node<T>>,
+    /// `None` where the node itself counts.
+    count: Option<Count>,
+    active: bool,
+}
+
+/// Connections for one flow to one back end after the other, best first, until one accepts. See
+/// [`SharedPool::choices`].
+#[must_use = "nothing is picked until the iterator is asked"]
+pub struct Choices<T> {
+    pool: SharedPool<T>,
+    flow: Flow,
+    refused: Vec<BackendId>,
+}
+
+/// Changes to a shared pool under one lock. See [`SharedPool::update`].
+pub struct Edits<'a, T> {
+    shared: &'a Arc<Shared<T>>,
+    state: MutexGuard<'a, State<T>>,
+    /// Dropped after the lock is released: what values do when dropped is not ours.
+    retired: Option<Arc<Snapshot<T>>>,
+}
+
+/// What is counted about a back end of a shared pool.
+pub struct Status<T> {
+    /// Which one.
+    pub backend: Backend<T>,
+    /// What was last said of it.
+    pub spec: Spec,
+    /// Active connections.
+    pub active: u32,
+    /// All connections.
+    pub total: u32,
+    /// Whether it is over its threshold.
+    pub overloaded: bool,
+}
+
+/// Ends the cycle of pool and back ends when the last handle goes.
+struct Handle<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    /// What hashing threads look at instead of the state.
+    snapshot: Option<ArcSwap<Snapshot<T>>>,
+}
+
+struct State<T> {
+    core: Core,
+    /// By slot.
+    nodes: Vec<Option<Arc<Node<T>>>>,
+}
+
+/// A back end as it is shared.
+pub(crate) struct Node<T> {
+    pub(crate) id: BackendId,
+    value: T,
+    shared: Arc<Shared<T>>,
+    /// Used with a snapshot only: then connections are counted here, and the state's records follow.
+    pub(crate) gauge: Gauge,
+}
+
+impl<T> SharedPool<T> {
+    /// An empty pool with the default options.
+    #[must_use]
+    pub fn new(kind: SchedulerKind) -> Self {
+        Self::with_options(kind, &Options::default())
+    }
+
+    /// An empty pool.
+    #[must_use]
+    pub fn with_options(kind: SchedulerKind, options: &Options) -> Self {
+        Self::with_environment(kind, options, System::new())
+    }
+
+    /// An empty pool that takes time and chance from `environment`.
+    #[must_use]
+    pub fn with_environment(
+        kind: SchedulerKind,
+        options: &Options,
+        environment: impl Environment + 'static,
+    ) -> Self {
+        let wait_free = kind.is_hash() && options.persistence.is_none();
+        Self::from_core(Core::new(kind, options, Box::new(environment)), wait_free)
+    }
+
+    /// An empty pool with a scheduler of your own, which is called under the pool's lock. Of the options only rules, order
+    /// and persistence have a meaning.
+    #[must_use]
+    pub fn with_scheduler(
+        scheduler: impl Scheduler + 'static,
+        options: &Options,
+        environment: impl Environment + 'static,
+    ) -> Self {
+        let engine = Engine::Own(Box::new(scheduler));
+        Self::from_core(Core::with_engine(engine, options, Box::new(environment)), false)
+    }
+
+    fn from_core(core: Core, wait_free: bool) -> Self {
+        let shared = Shared {
+            state: Mutex::new(State {
+                core,
+                nodes: Vec::new(),
+            }),
+            snapshot: wait_free.then(|| ArcSwap::from_pointee(Snapshot::default())),
+        };
+        Self {
+            handle: Arc::new(Handle {
+                shared: Arc::new(shared),
+            }),
+        }
+    }
+
+    /// Adds a back end.
+    ///
+    /// # Errors
+    /// A weight above [`MAX_WEIGHT`](crate::MAX_WEIGHT), a lower threshold above the upper one, or more back ends than
+    /// the table of `mh` has slots.
+    pub fn add(&self, value: T, spec: Spec) -> Result<BackendId, Error> {
+        self.update(|edits| edits.add(value, spec))
+    }
+
+    /// Sets weight, thresholds and key. Connections stay counted.
+    ///
+    /// # Errors
+    /// An unknown identifier, or what [`add`](Self::add) refuses too.
+    pub fn edit(&self, id: BackendId, spec: Spec) -> Result<(), Error> {
+        self.update(|edits| edits.edit(id, spec))
+    }
+
+    /// Sets the weight alone. 0 quiesces: no new connections, the open ones go on.
+    ///
+    /// # Errors
+    /// An unknown identifier or a weight above [`MAX_WEIGHT`](crate::MAX_WEIGHT).
+    pub fn set_weight(&self, id: BackendId, weight: u32) -> Result<(), Error> {
+        self.update(|edits| edits.set_weight(id, weight))
+    }
+
+    /// Takes a back end out of the list. Open connections go on and keep the value.
+    ///
+    /// # Errors
+    /// An unknown identifier.
+    pub fn remove(&self, id: BackendId) -> Result<Backend<T>, Error> {
+        self.update(|edits| edits.remove(id))
+    }
+
+    /// Makes many changes under one lock; picks see all of them or none.
+    pub fn update<R>(&self, change: impl FnOnce(&mut Edits<'_, T>) -> R) -> R {
+        let shared = &self.handle.shared;
+        let mut edits = Edits {
+            shared,
+            state: shared.lock(),
+            retired: None,
+        };
+        change(&mut edits)
+    }
+
+    /// Picks a back end for a flow without counting a connection.
+    #[must_use]
+    pub fn select(&self, flow: &Flow) -> Option<Backend<T>> {
+        let shared = &self.handle.shared;
+        if let Some(snapshot) = &shared.snapshot {
+            let node = snapshot.load().lookup(flow, &[])?.clone();
+            return Some(Backend { node });
+        }
+        let mut state = shared.lock();
+        let id = state.core.select(flow)?;
+        let node = state.node(id)?.clone();
+        Some(Backend { node })
+    }
+
+    /// Picks a back end for a flow and counts an active connection until the guard is dropped.
+    #[inline]
+    pub fn pick(&self, flow: &Flow) -> Option<Connection<T>> {
+        self.pick_with(flow, true, &[])
+    }
+
+    /// As [`pick`](Self::pick), counting an inactive connection, as the kernel counts UDP.
+    pub fn pick_inactive(&self, flow: &Flow) -> Option<Connection<T>> {
+        self.pick_with(flow, false, &[])
+    }
+
+    /// As [`pick`](Self::pick), passing over back ends that have refused this flow. A hashing scheduler then goes on to
+    /// the next one in its table.
+    pub fn pick_except(&self, flow: &Flow, refused: &[BackendId]) -> Option<Connection<T>> {
+        self.pick_with(flow, true, refused)
+    }
+
+    /// Connections for a flow to one back end after the other, best first: keep the first that works, and drop the others
+    /// on the way.
+    pub fn choices(&self, flow: &Flow) -> Choices<T> {
+        Choices {
+            pool: self.clone(),
+            flow: *flow,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Each back end in list order with what is counted about it.
+    #[must_use]
+    pub fn status(&self) -> Vec<Status<T>> {
+        let shared = &self.handle.shared;
+        let state = shared.lock();
+        let backends = state.core.backends.iter();
+        backends
+            .filter_map(|backend| {
+                let node = state.node(backend.id())?;
+                let (active, total) = match shared.snapshot {
+                    Some(_) => (node.gauge.active(), node.gauge.total()),
+                    None => (backend.active(), backend.total()),
+                };
+                Some(Status {
+                    backend: Backend { node: node.clone() },
+                    spec: state.core.spec(backend.id()).ok()?,
+                    active,
+                    total,
+                    overloaded: backend.overloaded(),
+                })
+            })
+            .collect()
+    }
+
+    /// A back end in the list by its identifier.
+    #[must_use]
+    pub fn get(&self, id: BackendId) -> Option<Backend<T>> {
+        let state = self.handle.shared.lock();
+        state.core.known(id).ok()?;
+        let node = state.node(id)?.clone();
+        Some(Backend { node })
+    }
+
+    /// How many back ends are in the list.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.handle.shared.lock().core.backends.len()
+    }
+
+    /// Whether the list is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many clients persistence remembers.
+    #[must_use]
+    pub fn remembered_clients(&self) -> usize {
+        self.handle.shared.lock().core.remembered()
+    }
+
+    #[inline]
+    fn pick_with(&self, flow: &Flow, active: bool, refused: &[BackendId]) -> Option<Connection<T>> {
+        let shared = &self.handle.shared;
+        if let Some(snapshot) = &shared.snapshot {
+            let node = snapshot.load().lookup(flow, refused)?.clone();
+            node.open(active);
+            return Some(Connection {
+                node,
+                count: None,
+                active,
+            });
+        }
+        let mut state = shared.lock();
+        let count = if refused.is_empty() {
+            state.core.pick(flow, active)?
+        } else {
+            state.core.pick_except(flow, active, refused)?
+        };
+        let node = state.node(count.id)?.clone();
+        Some(Connection {
+            node,
+            count: Some(count),
+            active,
+        })
+    }
+}
+
+impl<T> Clone for SharedPool<T> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for SharedPool<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPool")
+            .field("backends", &self.handle.shared.lock().core.backends)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    fn drop(&mut self) {
+        // Values are dropped after the lock is released: what they do is not ours.
+        let nodes = mem::take(&mut self.shared.lock().nodes);
+        if let Some(snapshot) = &self.shared.snapshot {
+            snapshot.store(Arc::default());
+        }
+        drop(nodes);
+    }
+}
+
+impl<T> Shared<T> {
+    /// A scheduler of the user's that panicked leaves the pool as it was: at worst one choice was not counted.
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> State<T> {
+    #[inline]
+    fn node(&self, id: BackendId) -> Option<&Arc<Node<T>>> {
+        self.nodes.get(id.slot as usize)?.as_ref()
+    }
+}
+
+impl<T> Node<T> {
+    /// Counts a connection to a back end that a thread found in a snapshot.
+    #[inline]
+    fn open(&self, active: bool) {
+        if self.gauge.open(active) {
+            self.reassess(true);
+        }
+    }
+
+    #[inline]
+    fn close(&self, active: bool) {
+        if self.gauge.close(active) {
+            self.reassess(false);
+        }
+    }
+
+    /// Sets the overload flag by the total of now.
+    #[cold]
+    fn reassess(&self, opened: bool) {
+        let mut state = self.shared.lock();
+        if state.core.known(self.id).is_ok() {
+            let eligible = state.core.reassess(self.id, self.gauge.total(), opened);
+            self.gauge.set_eligible(eligible);
+        }
+    }
+}
+
+impl<T> Edits<'_, T> {
+    /// As [`SharedPool::add`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn add(&mut self, value: T, spec: Spec) -> Result<BackendId, Error> {
+        let id = self.state.core.add(&spec)?;
+        let node = Node {
+            id,
+            value,
+            shared: self.shared.clone(),
+            gauge: Gauge::new(spec.weight > 0, spec.upper > 0),
+        };
+        let slots = self.state.core.backends.slots();
+        if self.state.nodes.len() < slots {
+            self.state.nodes.resize_with(slots, || None);
+        }
+        self.state.nodes[id.slot as usize] = Some(Arc::new(node));
+        Ok(id)
+    }
+
+    /// As [`SharedPool::edit`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn edit(&mut self, id: BackendId, spec: Spec) -> Result<(), Error> {
+        if self.shared.snapshot.is_some()
+            && let Some(node) = self.state.node(id).cloned()
+        {
+            spec.check()?;
+            self.state.core.known(id)?;
+            node.gauge.set_thresholds(spec.upper > 0);
+            self.state.core.backends.record_mut(id.slot).total = node.gauge.total();
+            self.state.core.edit(id, &spec)?;
+            let eligible = self.state.core.backends.record(id.slot).eligible();
+            node.gauge.set_eligible(eligible);
+            return Ok(());
+        }
+        self.state.core.edit(id, &spec)
+    }
+
+    /// As [`SharedPool::set_weight`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_weight(&mut self, id: BackendId, weight: u32) -> Result<(), Error> {
+        let spec = self.state.core.spec(id)?;
+        self.edit(id, Spec { weight, ..spec })
+    }
+
+    /// As [`SharedPool::remove`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn remove(&mut self, id: BackendId) -> Result<Backend<T>, Error> {
+        self.state.core.known(id)?;
+        let node = self.state.nodes.get_mut(id.slot as usize).and_then(Option::take);
+        let node = node.ok_or(Error::UnknownBackend(id))?;
+        if self.shared.snapshot.is_some() {
+            // The record counts nothing any more; its connections count themselves.
+            self.state.core.backends.record_mut(id.slot).total = 0;
+        }
+        self.state.core.remove(id)?;
+        Ok(Backend { node })
+    }
+}
+
+impl<T> fmt::Debug for Edits<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edits")
+            .field("backends", &self.state.core.backends)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Drop for Edits<'_, T> {
+    fn drop(&mut self) {
+        if let Some(snapshot) = &self.shared.snapshot {
+            let State { core, nodes } = &mut *self.state;
+            core.engine.refresh(&core.backends);
+            self.retired = Some(snapshot.swap(Arc::new(Snapshot::new(&core.engine, nodes))));
+        }
+    }
+}
+
+impl<T> Backend<T> {
+    /// Which one.
+    #[must_use]
+    pub fn id(&self) -> BackendId {
+        self.node.id
+    }
+}
+
+impl<T> Deref for Backend<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.node.value
+    }
+}
+
+impl<T> Clone for Backend<T> {
+    fn clone(&self) -> Self {
+        Self {
+            node: self.node.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Backend<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Status<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status")
+            .field("backend", &self.backend)
+            .field("spec", &self.spec)
+            .field("active", &self.active)
+            .field("total", &self.total)
+            .field("overloaded", &self.overloaded)
+            .finish()
+    }
+}
+
+impl<T> Connection<T> {
+    /// The back end that serves it.
+    #[must_use]
+    pub fn id(&self) -> BackendId {
+        self.node.id
+    }
+
+    /// The back end, to be kept longer than the connection.
+    #[must_use]
+    pub fn backend(&self) -> Backend<T> {
+        Backend {
+            node: self.node.clone(),
+        }
+    }
+
+    /// Counts the connection among the active or the inactive ones. A TCP connection is active until it closes.
+    pub fn set_active(&mut self, active: bool) {
+        if self.active == active {
+            return;
+        }
+        self.active = active;
+        if let Some(count) = &mut self.count {
+            self.node.shared.lock().core.set_active(count, active);
+        } else {
+            self.node.gauge.set_active(active);
+        }
+    }
+}
+
+impl<T> Deref for Connection<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.node.value
+    }
+}
+
+impl<T> Drop for Connection<T> {
+    #[inline]
+    fn drop(&mut self) {
+        match &self.count {
+            Some(count) => drop(self.node.shared.lock().core.close(count)),
+            None => self.node.close(self.active),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Connection<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .field("active", &self.active)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Iterator for Choices<T> {
+    type Item = Connection<T>;
+
+    fn next(&mut self) -> Option<Connection<T>> {
+        let connection = self.pool.pick_with(&self.flow, true, &self.refused)?;
+        self.refused.push(connection.id());
+        Some(connection)
+    }
+}
+
+impl<T> fmt::Debug for Choices<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Choices")
+            .field("flow", &self.flow)
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}

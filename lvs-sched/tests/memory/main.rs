@@ -1,0 +1,22 @@
+//! How much memory a back end takes.
+
+use lvs_sched::{Pool, SchedulerKind, Spec};
+
+mod sys;
+
+/// No more than this many bytes for each back end, tables of hashes apart.
+#[test]
+fn a_back_end_takes_128_bytes_at_most() {
+    assert!(size_of::<Spec>() <= 16);
+    for kind in SchedulerKind::ALL.into_iter().filter(|kind| !kind.is_hash()) {
+        let bytes = sys::held_by(|| {
+            let mut pool = Pool::new(kind);
+            // The worst moment is when room was just made.
+            for _ in 0..65_536 {
+                pool.add((), Spec::new(1)).unwrap();
+            }
+            pool
+        });
+        assert!(bytes <= 128 * 65_536, "{kind}: {} bytes for each", bytes / 65_536);
+    }
+}

@@ -1,0 +1,362 @@
+//! Pools that threads share: the same choices as a pool with one owner, and nothing lost between threads.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use lvs_sched::{
+    BackendId, Connection, Error, Flow, Options, Persistence, Pool, RelaxedConnection, RelaxedPool, Rules,
+    SchedulerKind, SharedPool, Simulated, Spec,
+};
+
+const HASHING: [SchedulerKind; 3] = [SchedulerKind::Dh, SchedulerKind::Sh, SchedulerKind::Mh];
+
+fn relaxable() -> impl Iterator<Item = SchedulerKind> {
+    SchedulerKind::ALL.into_iter().filter(|kind| !kind.uses_flow())
+}
+
+fn client(number: u32) -> Flow {
+    let address = Ipv4Addr::from_bits(0x0a00_0000 | number.wrapping_mul(0x9E37_79B9) >> 8);
+    let mut flow = Flow::from_client(SocketAddr::from((address, 40_000)));
+    flow.destination = address.into();
+    flow
+}
+
+/// Numbers that look random.
+fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    }
+}
+
+/// The slack as the type that is asked for.
+fn slack(slack: u32) -> NonZeroU32 {
+    NonZeroU32::new(slack).unwrap()
+}
+
+#[test]
+fn a_shared_pool_picks_as_one_with_one_owner() {
+    for rules in [Rules::Current, Rules::Legacy] {
+        for kind in SchedulerKind::ALL {
+            let options = Options::default().rules(rules).hash(true, false);
+            let mut single = Pool::with_environment(kind, &options, Simulated::new(3));
+            let shared = SharedPool::with_environment(kind, &options, Simulated::new(3));
+            let mut random = numbers(kind as u64);
+            let (mut tickets, mut connections, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+            for step in 0..4_000 {
+                let spec = Spec::new(random(5) as u32)
+                    .thresholds([0, 3, 5][random(3)], 0)
+                    .key(step);
+                match random(20) {
+                    0 if ids.len() < 40 => {
+                        ids.push((single.add(step, spec).unwrap(), shared.add(step, spec).unwrap()));
+                    }
+                    1 if !ids.is_empty() => {
+                        let (one, other) = ids[random(ids.len())];
+                        single.edit(one, spec).unwrap();
+                        shared.edit(other, spec).unwrap();
+                    }
+                    2 if ids.len() > 5 => {
+                        let (one, other) = ids.swap_remove(random(ids.len()));
+                        single.remove(one).unwrap();
+                        shared.remove(other).unwrap();
+                    }
+                    3..9 if !tickets.is_empty() => {
+                        let at = random(tickets.len());
+                        single.close(tickets.swap_remove(at));
+                        drop(connections.swap_remove(at));
+                    }
+                    9 if !tickets.is_empty() => {
+                        let at = random(tickets.len());
+                        single.set_active(&mut tickets[at], step % 2 == 0);
+                        Connection::set_active(&mut connections[at], step % 2 == 0);
+                    }
+                    _ => {
+                        let flow = client(random(50) as u32);
+                        let (ticket, connection) = (single.pick(&flow), shared.pick(&flow));
+                        let picked = ticket.as_ref().map(|ticket| *single.get(ticket.id()).unwrap());
+                        assert_eq!(connection.as_deref().copied(), picked, "{kind} at {step}");
+                        tickets.extend(ticket);
+                        connections.extend(connection);
+                    }
+                }
+                if step % 50 == 0 {
+                    let one: Vec<_> = single
+                        .iter()
+                        .map(|(backend, &name)| {
+                            (name, backend.active(), backend.total(), backend.overloaded())
+                        })
+                        .collect();
+                    let other: Vec<_> = shared
+                        .status()
+                        .iter()
+                        .map(|status| (*status.backend, status.active, status.total, status.overloaded))
+                        .collect();
+                    assert_eq!(one, other, "{kind} at {step}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_lose_no_connection() {
+    for kind in SchedulerKind::ALL {
+        let pool = SharedPool::new(kind);
+        for name in 0..8 {
+            pool.add(
+                name,
+                Spec::new(1 + name % 3)
+                    .thresholds(if name % 2 == 0 { 40 } else { 0 }, 0)
+                    .key(name),
+            )
+            .unwrap();
+        }
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let pool = pool.clone();
+                scope.spawn(move || {
+                    let mut random = numbers(thread);
+                    let mut open = Vec::new();
+                    for _ in 0..3_000 {
+                        if random(2) == 0 || open.is_empty() {
+                            open.extend(pool.pick(&client(random(500) as u32)));
+                        } else {
+                            drop(open.swap_remove(random(open.len())));
+                        }
+                    }
+                });
+            }
+            let editor = pool.clone();
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let id = editor
+                        .add(100 + round, Spec::new(2).thresholds(3, 0).key(round))
+                        .unwrap();
+                    editor.set_weight(id, 0).unwrap();
+                    assert_eq!(*editor.remove(id).unwrap(), 100 + round);
+                }
+            });
+        });
+        for status in pool.status() {
+            assert_eq!(
+                (status.active, status.total, status.overloaded),
+                (0, 0, false),
+                "{kind}"
+            );
+        }
+        assert_eq!(pool.len(), 8);
+    }
+}
+
+/// A value that counts its connections by itself, to compare.
+struct Counted {
+    open: AtomicU32,
+    upper: u32,
+}
+
+#[test]
+fn the_upper_threshold_holds_between_threads() {
+    let specs = [(3, 7), (1, 5), (2, 0), (5, 9)]
+        .map(|(weight, upper)| (Spec::new(weight).thresholds(upper, 0), upper));
+    for kind in relaxable() {
+        let exact = SharedPool::new(kind);
+        let relaxed = RelaxedPool::with_options(kind, &Options::default(), slack(16)).unwrap();
+        for (spec, upper) in specs {
+            let counted = || Counted {
+                open: AtomicU32::new(0),
+                upper,
+            };
+            exact.add(counted(), spec).unwrap();
+            relaxed.add(counted(), spec).unwrap();
+        }
+        let enter = |counted: &Counted| {
+            let before = counted.open.fetch_add(1, Ordering::SeqCst);
+            assert!(counted.upper == 0 || before < counted.upper, "{kind}");
+        };
+        let leave = |counted: &Counted| assert!(counted.open.fetch_sub(1, Ordering::SeqCst) > 0);
+        thread::scope(|scope| {
+            for thread in 0..3 {
+                let (exact, relaxed) = (&exact, &relaxed);
+                scope.spawn(move || {
+                    let mut random = numbers(thread);
+                    let (mut some, mut others) = (Vec::new(), Vec::new());
+                    for _ in 0..2_000 {
+                        if random(5) < 3 || some.is_empty() {
+                            some.extend(exact.pick(&Flow::ANY).inspect(|connection| enter(connection)));
+                            others.extend(relaxed.pick().inspect(|connection| enter(connection)));
+                        } else {
+                            let at = random(some.len());
+                            leave(&some[at]);
+                            drop(some.swap_remove(at));
+                            if !others.is_empty() {
+                                let at = random(others.len());
+                                leave(&others[at]);
+                                drop(others.swap_remove(at));
+                            }
+                        }
+                    }
+                    some.iter().for_each(|connection| leave(connection));
+                    others.iter().for_each(|connection| leave(connection));
+                });
+            }
+        });
+        for status in relaxed.status() {
+            assert_eq!(
+                (status.active, status.total, status.overloaded),
+                (0, 0, false),
+                "{kind}"
+            );
+        }
+    }
+}
+
+#[test]
+fn choices_offer_each_back_end_once() {
+    for kind in SchedulerKind::ALL {
+        let pool = SharedPool::new(kind);
+        for name in 0..6 {
+            pool.add(name, Spec::new(u32::from(name != 4)).key(name * 77))
+                .unwrap();
+        }
+        let mut names: Vec<u32> = pool.choices(&client(9)).map(|connection| *connection).collect();
+        // Without a fallback a hashed flow whose first choice is quiesced is refused at once.
+        if names.is_empty() {
+            assert!(HASHING.contains(&kind), "{kind}");
+            continue;
+        }
+        names.sort_unstable();
+        assert_eq!(names, [0, 1, 2, 3, 5], "{kind}");
+        assert!(pool.status().iter().all(|status| status.total == 0));
+    }
+}
+
+#[test]
+fn a_guard_outlives_its_back_end_and_its_pool() {
+    let value = Arc::new(());
+    for kind in SchedulerKind::ALL {
+        let pool = SharedPool::new(kind);
+        let id = pool.add(value.clone(), Spec::default()).unwrap();
+        let connection = pool.pick(&Flow::ANY).unwrap();
+        assert_eq!(connection.id(), id);
+        drop(pool.remove(id).unwrap());
+        assert!(pool.pick(&Flow::ANY).is_none());
+        assert!(pool.get(id).is_none());
+        assert_eq!(pool.edit(id, Spec::default()), Err(Error::UnknownBackend(id)));
+        assert_eq!(Arc::strong_count(&value), 2);
+        // It moves into a task of its own.
+        thread::spawn(move || drop(connection)).join().unwrap();
+        assert_eq!(Arc::strong_count(&value), 1);
+
+        pool.add(value.clone(), Spec::default()).unwrap();
+        let connection = pool.pick(&Flow::ANY).unwrap();
+        drop(pool);
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(connection);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+    for kind in relaxable() {
+        let pool = RelaxedPool::new(kind).unwrap();
+        let id = pool.add(value.clone(), Spec::default()).unwrap();
+        let connection = pool.pick().unwrap();
+        pool.remove(id).unwrap();
+        assert!(pool.pick().is_none());
+        assert_eq!(pool.remove(id), Err(Error::UnknownBackend(id)));
+        assert_eq!(Arc::strong_count(&value), 2);
+        thread::spawn(move || drop(connection)).join().unwrap();
+        // Somebody looks.
+        assert!(pool.status().is_empty());
+        assert_eq!(Arc::strong_count(&value), 1);
+
+        pool.add(value.clone(), Spec::default()).unwrap();
+        let connection = pool.pick().unwrap();
+        drop(pool);
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(connection);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+}
+
+#[test]
+fn a_relaxed_pool_refuses_what_asks_for_the_flow() {
+    for kind in SchedulerKind::ALL {
+        let refused = kind.uses_flow().then_some(Error::NotRelaxable(kind));
+        assert_eq!(RelaxedPool::<()>::new(kind).err(), refused);
+    }
+    let options = Options::default().persistence(Persistence::default());
+    let pool = RelaxedPool::<()>::with_options(SchedulerKind::Rr, &options, slack(1));
+    assert_eq!(pool.err(), Some(Error::NotRelaxable(SchedulerKind::Rr)));
+}
+
+/// Without anything ending, drawing ahead changes nothing.
+#[test]
+fn a_relaxed_pool_is_exact_while_nothing_ends() {
+    for kind in relaxable() {
+        for size in [1, 2, 7, 64] {
+            let options = Options::default();
+            let mut exact = Pool::with_environment(kind, &options, Simulated::new(5));
+            let relaxed =
+                RelaxedPool::with_environment(kind, &options, slack(size), Simulated::new(5)).unwrap();
+            for name in 0..9_u32 {
+                let spec = Spec::new(1 + name % 4).thresholds(40, 0);
+                exact.add(name, spec).unwrap();
+                relaxed.add(name, spec).unwrap();
+            }
+            let mut open = Vec::new();
+            for _ in 0..500 {
+                let picked = exact
+                    .pick(&Flow::ANY)
+                    .map(|ticket| *exact.get(ticket.id()).unwrap());
+                let connection = relaxed.pick();
+                assert_eq!(connection.as_deref().copied(), picked, "{kind}, slack {size}");
+                open.extend(connection);
+            }
+            assert!(open.len() <= 9 * 40);
+        }
+    }
+}
+
+/// The promise of the relaxed mode, with one thread: `lc` never picks a back end with more than `slack - 1` connections
+/// more than the least loaded.
+#[test]
+fn a_relaxed_choice_is_off_by_less_than_the_slack() {
+    for size in [1, 2, 8, 64, 256] {
+        let pool = RelaxedPool::with_options(SchedulerKind::Lc, &Options::default(), slack(size)).unwrap();
+        let ids: Vec<BackendId> = (0..20)
+            .map(|name| pool.add(name, Spec::default()).unwrap())
+            .collect();
+        let mut counts: BTreeMap<BackendId, u32> = ids.iter().map(|&id| (id, 0)).collect();
+        let mut open: Vec<RelaxedConnection<i32>> = Vec::new();
+        let mut random = numbers(u64::from(size));
+        let mut worst = 0;
+        for step in 0..60_000 {
+            // Long runs of comings and goings, the latter all from a few back ends.
+            let coming = open.len() < 200 || (step / 300 % 2 == 0 && open.len() < 2_000);
+            if coming {
+                let least = *counts.values().min().unwrap();
+                let connection = pool.pick().unwrap();
+                let count = counts.get_mut(&connection.id()).unwrap();
+                worst = worst.max(*count - least);
+                *count += 1;
+                open.push(connection);
+            } else {
+                let at = (0..8)
+                    .map(|_| random(open.len()))
+                    .min_by_key(|&at| open[at].id())
+                    .unwrap();
+                *counts.get_mut(&open[at].id()).unwrap() -= 1;
+                drop(open.swap_remove(at));
+            }
+        }
+        assert!(worst < size, "{worst} connections off with a slack of {size}");
+        // The check is worth something: with slack there is something to see.
+        assert!(size < 8 || worst > 0);
+    }
+}

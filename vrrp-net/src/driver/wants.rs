@@ -1,0 +1,185 @@
+//! What the application wants: commands from its handles.
+
+use std::sync::Arc;
+
+use vrrp_fsm::{Input, Instant, RouterId};
+use vrrp_proto::Priority;
+
+use super::Driver;
+use crate::Error;
+use crate::handle::Command;
+use crate::host::Change;
+use crate::instance::Instance;
+use crate::seat::Seat;
+
+impl Driver {
+    pub(super) fn obey(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Add(instance, reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(self.add(*instance));
+            }
+            Command::Configure(key, instance, reply) => {
+                let _ = reply.send(self.configure(key, *instance, now));
+            }
+            Command::Remove(key) => self.remove(key, now),
+            Command::Resign(key) => self.input(key, now, Input::Resign),
+            Command::SetPriority(key, priority) => self.set_priority(key, priority, now),
+            Command::Announce(key) => self.input(key, now, Input::Announce),
+            Command::Track(id, status) => {
+                self.router.handle_track(now, id, status);
+                self.carry_out(now);
+            }
+            Command::Fault(key, present) => {
+                if let Some(seat) = self.seats.get(&key)
+                    && !seat.told_fault
+                {
+                    self.input(key, now, Input::Fault { present });
+                }
+            }
+            Command::PeerDown(key, peer) => self.input(key, now, Input::PeerDown(peer)),
+            Command::Refresh(reply) => {
+                for seat in self.seats.values() {
+                    seat.shared.set_status(self.status(seat.router, now));
+                }
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
+            Command::Stop => self.stop(now),
+        }
+    }
+
+    pub(super) fn input(&mut self, key: u64, now: Instant, input: Input) {
+        if let Some(seat) = self.seats.get(&key) {
+            let router = seat.router;
+            self.feed(now, router, input);
+            self.carry_out(now);
+        }
+    }
+
+    /// Tells a virtual router's election what happened.
+    pub(super) fn feed(&mut self, now: Instant, router: RouterId, input: Input) {
+        if let Err(error) = self.router.handle_input(now, router, input) {
+            // The seat knows its router, and what it configures has been checked.
+            tracing::error!(%error, "the election refuses an input");
+        }
+    }
+
+    pub(super) fn set_priority(&mut self, key: u64, priority: Priority, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        let instance = seat.instance.clone().priority(priority);
+        match Seat::parameters(&instance, &seat.tracks) {
+            Ok(parameters) => {
+                seat.instance = instance;
+                self.input(key, now, Input::Configure(Box::new(parameters)));
+            }
+            Err(error) => tracing::warn!(instance = seat.instance.name(), %error, "priority unchanged"),
+        }
+    }
+
+    pub(super) fn configure(&mut self, key: u64, instance: Instance, now: Instant) -> Result<(), Error> {
+        let tracks = self.track_ids(&instance)?;
+        let parameters = Seat::parameters(&instance, &tracks)?;
+        let seat = self.seats.get(&key).ok_or(Error::Stopped)?;
+        let same = seat.instance.interface == instance.interface
+            && seat.instance.vrid == instance.vrid
+            && seat.instance.virtual_mac == instance.virtual_mac
+            && self
+                .router
+                .virtual_router(seat.router)
+                .is_some_and(|router| router.parameters().family() == parameters.family());
+        if !same {
+            return Err(Error::Identity);
+        }
+        let running = self.start_trackers(&instance, &tracks)?;
+        let seat = self.seats.get_mut(&key).ok_or(Error::Stopped)?;
+        seat.tracks = tracks;
+        seat.running = running;
+        let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
+        let old = seat.instance.clone();
+        let slot = seat.slot;
+        if seat.holding {
+            // What is gone or has changed is removed as it was; what is new is added with the rest.
+            let gone = old
+                .addresses
+                .iter()
+                .filter(|address| !instance.addresses.contains(address));
+            for address in gone {
+                if let Some(interface) = seat.device(address, base, &self.table) {
+                    let change = Change::RemoveAddress {
+                        interface,
+                        address: Arc::clone(address),
+                    };
+                    self.work.push(key, Some(address.address()), change);
+                }
+            }
+            for route in old.routes.iter().filter(|route| !instance.routes.contains(route)) {
+                self.work.push(key, None, Change::RemoveRoute(Arc::clone(route)));
+            }
+            for rule in old.rules.iter().filter(|rule| !instance.rules.contains(rule)) {
+                self.work.push(key, None, Change::RemoveRule(Arc::clone(rule)));
+            }
+            for route in instance.routes.iter().filter(|route| !old.routes.contains(route)) {
+                self.work.push(key, None, Change::AddRoute(Arc::clone(route)));
+            }
+            for rule in instance.rules.iter().filter(|rule| !old.rules.contains(rule)) {
+                self.work.push(key, None, Change::AddRule(Arc::clone(rule)));
+            }
+        }
+        let excluded_changed = instance
+            .addresses
+            .iter()
+            .any(|address| !old.addresses.contains(address));
+        seat.instance = instance;
+        if seat.holding && excluded_changed {
+            let mut changes = Vec::new();
+            seat.add_changes(&parameters, base, &self.table, None, &mut changes);
+            for change in changes {
+                self.work.push(key, None, change);
+            }
+        }
+        self.note_addresses(key);
+        let seat = self.seats.get(&key).ok_or(Error::Stopped)?;
+        let router = seat.router;
+        if seat.instance.group != old.group {
+            let groups = [old.group, seat.instance.group.clone()];
+            for name in groups.into_iter().flatten() {
+                self.form_group(name, now);
+            }
+        }
+        self.router
+            .handle_input(now, router, Input::Configure(Box::new(parameters)))?;
+        self.carry_out(now);
+        self.refresh_slot(slot, now);
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, key: u64, now: Instant) {
+        self.shut_down(key, now);
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        seat.removing = true;
+        self.finish_pass(now);
+        if self.seats.get(&key).is_some_and(|seat| seat.outstanding == 0) {
+            self.forget(key, now);
+        }
+    }
+
+    pub(super) fn forget(&mut self, key: u64, now: Instant) {
+        self.publish_last(key);
+        let Some(seat) = self.seats.remove(&key) else {
+            return;
+        };
+        self.by_router.remove(&seat.router);
+        if let Err(error) = self.router.remove(now, seat.router) {
+            tracing::error!(instance = seat.instance.name(), %error, "cannot forget the virtual router");
+        }
+        seat.shared.close();
+        self.forget_addresses(key);
+        self.renewals.retain(|(_, known)| *known != key);
+        self.listen(seat.slot);
+    }
+}

@@ -1,0 +1,534 @@
+//! rtnetlink messages: the requests we send, and the notifications we read. Numbers are those of
+//! `linux/rtnetlink.h`, `linux/if_addr.h`, `linux/if_link.h` and `linux/fib_rules.h`; all fields are in the host's byte
+//! order, addresses in network order.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use netlink_batch::{Batch, Change};
+use vrrp_proto::MacAddress;
+
+use crate::address::VirtualAddress;
+use crate::link::{Link, LinkAddress};
+use crate::route::{RouteKind, RuleAction, VirtualRoute, VirtualRule};
+
+/// Our mark on what we add (`IFA_PROTO`, kernel 5.18): VRRP's protocol number.
+pub(crate) const ADDRESS_PROTOCOL: u8 = 112;
+
+/// A lifetime that never ends.
+pub(crate) const FOREVER: u32 = u32::MAX;
+
+/// One request: its type, what it does about an object that exists, and everything behind the netlink header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) kind: u16,
+    pub(crate) change: Change,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    pub(crate) fn push_to(&self, batch: &mut Batch) -> usize {
+        batch.change(self.kind, self.change, |bytes| {
+            bytes.extend_from_slice(&self.body);
+        })
+    }
+}
+
+pub(crate) const RTM_NEWLINK: u16 = 16;
+pub(crate) const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+pub(crate) const RTM_NEWADDR: u16 = 20;
+pub(crate) const RTM_DELADDR: u16 = 21;
+const RTM_GETADDR: u16 = 22;
+pub(crate) const RTM_NEWROUTE: u16 = 24;
+pub(crate) const RTM_DELROUTE: u16 = 25;
+pub(crate) const RTM_NEWRULE: u16 = 32;
+pub(crate) const RTM_DELRULE: u16 = 33;
+
+const AF_UNSPEC: u8 = 0;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
+const IFA_BROADCAST: u16 = 4;
+const IFA_CACHEINFO: u16 = 6;
+const IFA_FLAGS: u16 = 8;
+const IFA_PROTO: u16 = 11;
+
+pub(crate) const IFA_F_SECONDARY: u32 = 0x01;
+const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_HOMEADDRESS: u32 = 0x10;
+pub(crate) const IFA_F_DADFAILED: u32 = 0x08;
+pub(crate) const IFA_F_TENTATIVE: u32 = 0x40;
+pub(crate) const IFA_F_PERMANENT: u32 = 0x80;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_OPERSTATE: u16 = 16;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
+/// In private mode the kernel would hand multicast from the same virtual MAC on another host to the virtual link alone,
+/// and an active router could not hear the other one.
+const MACVLAN_MODE_BRIDGE: u32 = 4;
+
+const IFF_UP: u32 = 0x1;
+const IFF_LOOPBACK: u32 = 0x8;
+const IFF_NOARP: u32 = 0x80;
+const IFF_RUNNING: u32 = 0x40;
+const ARPHRD_ETHER: u16 = 1;
+
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
+const RTA_MULTIPATH: u16 = 9;
+const RTA_TABLE: u16 = 15;
+const RTAX_MTU: u16 = 2;
+const RTNH_F_ONLINK: u8 = 4;
+/// keepalived's number in `/etc/iproute2/rt_protos`: tools already show routes that carry it as the failover daemon's.
+const ROUTE_PROTOCOL: u8 = 18;
+
+const FRA_DST: u16 = 1;
+const FRA_SRC: u16 = 2;
+const FRA_IIFNAME: u16 = 3;
+const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
+const FRA_TABLE: u16 = 15;
+const FRA_FWMASK: u16 = 16;
+const FRA_OIFNAME: u16 = 17;
+const FRA_PROTOCOL: u16 = 21;
+const FIB_RULE_INVERT: u32 = 2;
+
+/// Adds an address with a lifetime in seconds ([`FOREVER`] for none). With `replace` an address that is there already
+/// gets the new lifetime; without it the request fails, so that somebody else's address is not taken over.
+pub(crate) fn add_address(index: u32, spec: &VirtualAddress, lifetime: u32, replace: bool) -> Request {
+    let mut body = address_header(index, spec);
+    let mut flags = 0;
+    if spec.address.is_ipv6() && !spec.duplicate_detection {
+        flags |= IFA_F_NODAD;
+    }
+    if spec.home {
+        flags |= IFA_F_HOMEADDRESS;
+    }
+    if !spec.prefix_route {
+        flags |= IFA_F_NOPREFIXROUTE;
+    }
+    if flags != 0 {
+        put(&mut body, IFA_FLAGS, &flags.to_ne_bytes());
+    }
+    if let IpAddr::V4(address) = spec.address {
+        if let Some(broadcast) = spec.broadcast.of(address, spec.prefix_len) {
+            put(&mut body, IFA_BROADCAST, &broadcast.octets());
+        }
+        if let Some(label) = &spec.label {
+            put_text(&mut body, IFA_LABEL, label);
+        }
+    }
+    let preferred = if spec.is_preferred() { lifetime } else { 0 };
+    if lifetime != FOREVER || preferred != FOREVER {
+        let mut info = [0; 16];
+        let (first, rest) = info.split_at_mut(4);
+        first.copy_from_slice(&preferred.to_ne_bytes());
+        if let Some(valid) = rest.first_chunk_mut::<4>() {
+            *valid = lifetime.to_ne_bytes();
+        }
+        put(&mut body, IFA_CACHEINFO, &info);
+    }
+    put(&mut body, IFA_PROTO, &[ADDRESS_PROTOCOL]);
+    Request {
+        kind: RTM_NEWADDR,
+        change: if replace {
+            Change::CREATE_OR_REPLACE
+        } else {
+            Change::CREATE_NEW
+        },
+        body,
+    }
+}
+
+/// Removes an address.
+pub(crate) fn remove_address(index: u32, spec: &VirtualAddress) -> Request {
+    Request {
+        kind: RTM_DELADDR,
+        change: Change::PLAIN,
+        body: address_header(index, spec),
+    }
+}
+
+/// The header and the attributes that identify an address.
+fn address_header(index: u32, spec: &VirtualAddress) -> Vec<u8> {
+    let mut body = Vec::with_capacity(96);
+    body.extend_from_slice(&[
+        family_number(spec.address),
+        spec.prefix_len,
+        0,
+        spec.scope.number(),
+    ]);
+    body.extend_from_slice(&index.to_ne_bytes());
+    // For a point-to-point address IFA_ADDRESS is the other end.
+    put_address(&mut body, IFA_LOCAL, spec.address);
+    put_address(&mut body, IFA_ADDRESS, spec.peer.unwrap_or(spec.address));
+    body
+}
+
+/// Sets an interface up or down.
+pub(crate) fn set_link_up(index: u32, up: bool) -> Request {
+    Request {
+        kind: RTM_NEWLINK,
+        change: Change::PLAIN,
+        body: link_header(index, if up { IFF_UP } else { 0 }, IFF_UP),
+    }
+}
+
+/// Creates a macvlan with this hardware address on `base`; it stays down and forms no address of its own.
+pub(crate) fn create_macvlan(base: u32, name: &str, mac: MacAddress) -> Request {
+    let mut body = link_header(0, 0, 0);
+    put_text(&mut body, IFLA_IFNAME, name);
+    put(&mut body, IFLA_LINK, &base.to_ne_bytes());
+    put(&mut body, IFLA_ADDRESS, &mac.0);
+    let info = start(&mut body, IFLA_LINKINFO);
+    put_text(&mut body, IFLA_INFO_KIND, "macvlan");
+    let data = start(&mut body, IFLA_INFO_DATA);
+    put(&mut body, IFLA_MACVLAN_MODE, &MACVLAN_MODE_BRIDGE.to_ne_bytes());
+    finish(&mut body, data);
+    finish(&mut body, info);
+    Request {
+        kind: RTM_NEWLINK,
+        change: Change::CREATE_NEW,
+        body,
+    }
+}
+
+/// Keeps an interface from forming a link-local address by itself: the virtual MAC must not feed an interface
+/// identifier ([RFC 9568 §7.4](https://www.rfc-editor.org/rfc/rfc9568#section-7.4)).
+pub(crate) fn no_address_generation(index: u32) -> Request {
+    let mut body = link_header(index, 0, 0);
+    let spec = start(&mut body, IFLA_AF_SPEC);
+    let inet6 = start(&mut body, u16::from(AF_INET6));
+    put(&mut body, IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE]);
+    finish(&mut body, inet6);
+    finish(&mut body, spec);
+    Request {
+        kind: RTM_NEWLINK,
+        change: Change::PLAIN,
+        body,
+    }
+}
+
+/// Deletes an interface.
+pub(crate) fn delete_link(index: u32) -> Request {
+    Request {
+        kind: RTM_DELLINK,
+        change: Change::PLAIN,
+        body: link_header(index, 0, 0),
+    }
+}
+
+/// Asks for all interfaces and all addresses.
+pub(crate) fn dump_all(batch: &mut Batch) {
+    batch.dump(RTM_GETLINK, |body| body.extend_from_slice(&[0; 16]));
+    batch.dump(RTM_GETADDR, |body| body.extend_from_slice(&[0; 8]));
+}
+
+fn link_header(index: u32, flags: u32, change: u32) -> Vec<u8> {
+    let mut body = Vec::with_capacity(96);
+    body.extend_from_slice(&[AF_UNSPEC, 0, 0, 0]);
+    body.extend_from_slice(&index.to_ne_bytes());
+    body.extend_from_slice(&flags.to_ne_bytes());
+    body.extend_from_slice(&change.to_ne_bytes());
+    body
+}
+
+/// Adds or removes a route; `device` and the gateways' devices are interface indices already looked up.
+pub(crate) fn route(route: &VirtualRoute, add: bool, index_of: &dyn Fn(&str) -> u32) -> Request {
+    let mut body = Vec::with_capacity(96);
+    let table = route.table;
+    let kind = match route.kind {
+        RouteKind::Unicast => 1,
+        RouteKind::Blackhole => 6,
+        RouteKind::Unreachable => 7,
+        RouteKind::Prohibit => 8,
+        RouteKind::Throw => 9,
+    };
+    body.extend_from_slice(&[
+        family_number(route.destination),
+        route.prefix_len,
+        0,
+        0,
+        u8::try_from(table).unwrap_or(0),
+        ROUTE_PROTOCOL,
+        route.scope().number(),
+        kind,
+    ]);
+    let onlink = if route.onlink { RTNH_F_ONLINK } else { 0 };
+    let single = route.next_hops.is_empty();
+    body.extend_from_slice(&u32::from(if single { onlink } else { 0 }).to_ne_bytes());
+    if route.prefix_len != 0 {
+        put_address(&mut body, RTA_DST, route.destination);
+    }
+    put(&mut body, RTA_TABLE, &table.to_ne_bytes());
+    if let Some(gateway) = route.gateway {
+        put_address(&mut body, RTA_GATEWAY, gateway);
+    }
+    if let Some(device) = &route.device {
+        put(&mut body, RTA_OIF, &index_of(device).to_ne_bytes());
+    }
+    if let Some(source) = route.source {
+        put_address(&mut body, RTA_PREFSRC, source);
+    }
+    if let Some(metric) = route.metric {
+        put(&mut body, RTA_PRIORITY, &metric.to_ne_bytes());
+    }
+    if let Some(mtu) = route.mtu {
+        let metrics = start(&mut body, RTA_METRICS);
+        put(&mut body, RTAX_MTU, &mtu.to_ne_bytes());
+        finish(&mut body, metrics);
+    }
+    if !single {
+        let multipath = start(&mut body, RTA_MULTIPATH);
+        for hop in &route.next_hops {
+            let begin = body.len();
+            body.extend_from_slice(&[0, 0, onlink, hop.weight.saturating_sub(1)]);
+            let index = hop.device.as_deref().map_or(0, index_of);
+            body.extend_from_slice(&index.to_ne_bytes());
+            if let Some(gateway) = hop.gateway {
+                put_address(&mut body, RTA_GATEWAY, gateway);
+            }
+            finish(&mut body, begin);
+        }
+        finish(&mut body, multipath);
+    }
+    Request {
+        kind: if add { RTM_NEWROUTE } else { RTM_DELROUTE },
+        change: match (add, route.append) {
+            (false, _) => Change::PLAIN,
+            (true, false) => Change::CREATE_OR_REPLACE,
+            (true, true) => Change::APPEND,
+        },
+        body,
+    }
+}
+
+/// Adds or removes a routing rule.
+pub(crate) fn rule(rule: &VirtualRule, add: bool) -> Request {
+    let mut body = Vec::with_capacity(96);
+    let action = match rule.action {
+        RuleAction::Table(_) => 1,
+        RuleAction::Blackhole => 6,
+        RuleAction::Unreachable => 7,
+        RuleAction::Prohibit => 8,
+    };
+    let table = match rule.action {
+        RuleAction::Table(table) => table,
+        _ => 0,
+    };
+    let family = match rule.family {
+        vrrp_proto::AddressFamily::Ipv4 => AF_INET,
+        vrrp_proto::AddressFamily::Ipv6 => AF_INET6,
+    };
+    body.extend_from_slice(&[
+        family,
+        rule.to.map_or(0, |(_, length)| length),
+        rule.from.map_or(0, |(_, length)| length),
+        rule.tos,
+        u8::try_from(table).unwrap_or(0),
+        0,
+        0,
+        action,
+    ]);
+    let flags = if rule.invert { FIB_RULE_INVERT } else { 0 };
+    body.extend_from_slice(&flags.to_ne_bytes());
+    if let Some((address, _)) = rule.to {
+        put_address(&mut body, FRA_DST, address);
+    }
+    if let Some((address, _)) = rule.from {
+        put_address(&mut body, FRA_SRC, address);
+    }
+    put(&mut body, FRA_PRIORITY, &rule.preference.to_ne_bytes());
+    if table != 0 {
+        put(&mut body, FRA_TABLE, &table.to_ne_bytes());
+    }
+    if let Some((mark, mask)) = rule.mark {
+        put(&mut body, FRA_FWMARK, &mark.to_ne_bytes());
+        put(&mut body, FRA_FWMASK, &mask.to_ne_bytes());
+    }
+    if let Some(name) = &rule.incoming {
+        put_text(&mut body, FRA_IIFNAME, name);
+    }
+    if let Some(name) = &rule.outgoing {
+        put_text(&mut body, FRA_OIFNAME, name);
+    }
+    put(&mut body, FRA_PROTOCOL, &[ROUTE_PROTOCOL]);
+    Request {
+        kind: if add { RTM_NEWRULE } else { RTM_DELRULE },
+        change: if add { Change::CREATE_NEW } else { Change::PLAIN },
+        body,
+    }
+}
+
+/// What a notification or an answer to a dump says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notification {
+    Link(Link),
+    LinkGone(u32),
+    Address(LinkAddress),
+    AddressGone(LinkAddress),
+}
+
+/// Reads one message of the watch; what does not concern us is `None`.
+pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Notification> {
+    match kind {
+        RTM_NEWLINK => parse_link(body).map(Notification::Link),
+        RTM_DELLINK => parse_link(body).map(|link| Notification::LinkGone(link.index)),
+        RTM_NEWADDR => parse_address(body).map(Notification::Address),
+        RTM_DELADDR => parse_address(body).map(Notification::AddressGone),
+        _ => None,
+    }
+}
+
+fn parse_link(body: &[u8]) -> Option<Link> {
+    let (header, mut rest) = body.split_first_chunk::<16>()?;
+    // A bridge reports its ports in messages of its own family; they say nothing new about the interface.
+    if header[0] != AF_UNSPEC {
+        return None;
+    }
+    let flags = u32_at(header, 8)?;
+    let hardware = u16::from_ne_bytes([header[2], header[3]]);
+    let mut link = Link {
+        index: u32_at(header, 4)?,
+        name: String::new(),
+        mac: None,
+        mtu: 0,
+        base: None,
+        up: flags & IFF_UP != 0,
+        running: flags & IFF_RUNNING != 0,
+        ethernet: hardware == ARPHRD_ETHER,
+        arp: flags & (IFF_NOARP | IFF_LOOPBACK) == 0,
+    };
+    while let Some((kind, value)) = take_attribute(&mut rest) {
+        match kind {
+            IFLA_IFNAME => link.name = text(value),
+            IFLA_ADDRESS => link.mac = <[u8; 6]>::try_from(value).ok().map(MacAddress),
+            IFLA_MTU => link.mtu = u32_at(value, 0)?,
+            IFLA_LINK => link.base = u32_at(value, 0),
+            // "lower layer down" and "down" may come with IFF_RUNNING still set for a moment.
+            IFLA_OPERSTATE if matches!(value, [1..=3, ..]) => link.running = false,
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+fn parse_address(body: &[u8]) -> Option<LinkAddress> {
+    let (header, mut rest) = body.split_first_chunk::<8>()?;
+    let mut flags = u32::from(header[2]);
+    let mut local = None;
+    let mut address = None;
+    let mut lifetime = None;
+    let mut protocol = 0;
+    while let Some((kind, value)) = take_attribute(&mut rest) {
+        match kind {
+            IFA_LOCAL => local = ip_address(value),
+            IFA_ADDRESS => address = ip_address(value),
+            IFA_FLAGS => flags = u32_at(value, 0)?,
+            IFA_CACHEINFO => lifetime = u32_at(value, 4).filter(|valid| *valid != FOREVER),
+            IFA_PROTO => protocol = value.first().copied().unwrap_or(0),
+            _ => {}
+        }
+    }
+    Some(LinkAddress {
+        index: u32_at(header, 4)?,
+        address: local.or(address)?,
+        prefix_len: header[1],
+        scope: header[3],
+        secondary: flags & IFA_F_SECONDARY != 0,
+        tentative: flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) != 0,
+        permanent: flags & IFA_F_PERMANENT != 0 || lifetime.is_none(),
+        ours: protocol == ADDRESS_PROTOCOL,
+    })
+}
+
+/// Splits off the first attribute; `None` at the end and at anything that does not fit.
+fn take_attribute<'a>(rest: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
+    let (header, _) = rest.split_first_chunk::<4>()?;
+    let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
+    // The two upper bits say "nested" and "network byte order".
+    let kind = u16::from_ne_bytes([header[2], header[3]]) & 0x3fff;
+    let value = rest.get(4..length)?;
+    *rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    Some((kind, value))
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes
+        .get(offset..)?
+        .first_chunk::<4>()
+        .map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+fn ip_address(value: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(value) {
+        Some(Ipv4Addr::from(octets).into())
+    } else {
+        <[u8; 16]>::try_from(value)
+            .ok()
+            .map(|octets| Ipv6Addr::from(octets).into())
+    }
+}
+
+fn text(value: &[u8]) -> String {
+    let value = value.split(|byte| *byte == 0).next().unwrap_or(&[]);
+    String::from_utf8_lossy(value).into_owned()
+}
+
+fn family_number(address: IpAddr) -> u8 {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+fn put(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let begin = start(body, kind);
+    body.extend_from_slice(value);
+    finish(body, begin);
+}
+
+fn put_text(body: &mut Vec<u8>, kind: u16, value: &str) {
+    let begin = start(body, kind);
+    body.extend_from_slice(value.as_bytes());
+    body.push(0);
+    finish(body, begin);
+}
+
+fn put_address(body: &mut Vec<u8>, kind: u16, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => put(body, kind, &address.octets()),
+        IpAddr::V6(address) => put(body, kind, &address.octets()),
+    }
+}
+
+/// Opens an attribute and returns where it began.
+fn start(body: &mut Vec<u8>, kind: u16) -> usize {
+    let begin = body.len();
+    body.extend_from_slice(&[0, 0]);
+    body.extend_from_slice(&kind.to_ne_bytes());
+    begin
+}
+
+/// Closes the attribute that began at `begin`: writes its length and pads it.
+fn finish(body: &mut Vec<u8>, begin: usize) {
+    let length = u16::try_from(body.len() - begin).unwrap_or(u16::MAX);
+    if let Some(field) = body.get_mut(begin..begin + 2) {
+        field.copy_from_slice(&length.to_ne_bytes());
+    }
+    body.resize(body.len().next_multiple_of(4), 0);
+}

@@ -1,0 +1,246 @@
+//! The host this program runs on, if that is Linux.
+
+mod announce;
+mod frame;
+mod message;
+mod receive;
+mod switches;
+mod sys;
+mod transmit;
+mod watch;
+mod worker;
+
+#[cfg(feature = "tokio")]
+pub(crate) use self::sys::register_with_tokio;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use vrrp_fsm::Instant;
+
+use self::receive::Receiver;
+use self::transmit::Transmitter;
+use self::watch::Watch;
+use self::worker::{Job, Worker};
+use crate::Error;
+use crate::host::{Host, HostEvent, Listen, Received, Transmissions, Waker, Work};
+
+/// The Linux host in whose network namespace it was opened.
+///
+/// It needs `CAP_NET_RAW` for its sockets and `CAP_NET_ADMIN` for addresses. Opening it starts one thread, which
+/// changes addresses and announces them; dropping it lets that thread finish what was submitted, and puts back the
+/// switches (`sysctl`) that were set for virtual MAC addresses.
+#[derive(Debug)]
+pub struct LinuxHost {
+    epoll: sys::Epoll,
+    timer: sys::Timer,
+    armed: Option<Instant>,
+    woken: Arc<sys::Event>,
+    worker: Worker,
+    done: Arc<sys::Event>,
+    watch: Watch,
+    watch_ready: bool,
+    receivers: Vec<Receiver>,
+    buffers: sys::ReceiveBuffers,
+    transmitter: Transmitter,
+}
+
+impl LinuxHost {
+    /// Opens the host in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Socket`] without `CAP_NET_RAW`; [`Error::Watch`], [`Error::Thread`], [`Error::Poll`] when the system
+    /// is out of descriptors, memory or threads.
+    pub fn open() -> Result<Self, Error> {
+        let epoll = sys::Epoll::new().map_err(Error::Poll)?;
+        let timer = sys::Timer::new().map_err(Error::Poll)?;
+        let woken = Arc::new(sys::Event::new().map_err(Error::Poll)?);
+        let done = Arc::new(sys::Event::new().map_err(Error::Poll)?);
+        let watch = Watch::open()?;
+        // The timer is edge triggered: setting it anew is enough, nobody needs to read it.
+        epoll.add(timer.fd(), TIMER, true).map_err(Error::Poll)?;
+        epoll.add(woken.fd(), WOKEN, false).map_err(Error::Poll)?;
+        epoll.add(done.fd(), DONE, false).map_err(Error::Poll)?;
+        epoll.add(watch.fd(), WATCH, false).map_err(Error::Poll)?;
+        Ok(Self {
+            worker: Worker::start(Arc::clone(&done))?,
+            transmitter: Transmitter::open()?,
+            epoll,
+            timer,
+            armed: None,
+            woken,
+            done,
+            watch,
+            watch_ready: true,
+            receivers: Vec::new(),
+            buffers: sys::ReceiveBuffers::new(),
+        })
+    }
+
+    fn sleep(&mut self, milliseconds: i32) -> Result<(), Error> {
+        let (woken, done, watch_ready) = (&self.woken, &self.done, &mut self.watch_ready);
+        self.epoll
+            .wait(milliseconds, |token| match token {
+                WOKEN => woken.clear(),
+                DONE => done.clear(),
+                WATCH => *watch_ready = true,
+                _ => {}
+            })
+            .map_err(Error::Poll)
+    }
+}
+
+impl Host for LinuxHost {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(sys::clock(sys::ELECTION_CLOCK))
+    }
+
+    fn wait(&mut self) -> Result<(), Error> {
+        // Notifications that were left for later are a reason not to sleep.
+        self.sleep(if self.watch_ready { 0 } else { -1 })
+    }
+
+    fn poll(&mut self) -> Result<(), Error> {
+        self.sleep(0)
+    }
+
+    fn arm(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        if self.armed == until {
+            return Ok(());
+        }
+        // A timer that fires too early costs one idle round; setting it anew for every advertisement received would
+        // cost a system call each. So a later deadline waits until the timer has fired.
+        if let (Some(armed), Some(until)) = (self.armed, until)
+            && armed < until
+            && self.now() < armed
+        {
+            return Ok(());
+        }
+        self.armed = until;
+        self.timer.set(until.map(Instant::as_nanos)).map_err(Error::Poll)
+    }
+
+    fn waker(&self) -> Waker {
+        let woken = Arc::clone(&self.woken);
+        Waker::new(move || woken.signal())
+    }
+
+    fn listen(&mut self, listen: &Listen) -> Result<(), Error> {
+        let known = self
+            .receivers
+            .iter_mut()
+            .position(|receiver| receiver.interface == listen.interface && receiver.family == listen.family);
+        if listen.vrids.is_empty() {
+            // Closing the socket takes it out of the set and out of its groups.
+            if let Some(place) = known {
+                self.receivers.remove(place);
+            }
+            return Ok(());
+        }
+        let place = match known {
+            Some(place) => {
+                if let Some(receiver) = self.receivers.get(place) {
+                    receiver.filter(&listen.vrids)?;
+                }
+                place
+            }
+            None => {
+                let receiver = Receiver::open(listen)?;
+                self.epoll
+                    .add(receiver.fd(), RECEIVE, false)
+                    .map_err(Error::Poll)?;
+                self.receivers.push(receiver);
+                self.receivers.len() - 1
+            }
+        };
+        if let Some(receiver) = self.receivers.get_mut(place)
+            && let Some((socket, groups)) = receiver.take_new_groups(listen)?
+        {
+            self.worker.submit(Job::Join {
+                socket,
+                interface: listen.interface,
+                groups,
+            });
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, handle: &mut dyn FnMut(Received<'_>)) -> Result<(), Error> {
+        for receiver in &mut self.receivers {
+            receiver.receive(&mut self.buffers, handle)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, packets: &Transmissions, failed: &mut dyn FnMut(usize, Error)) {
+        self.transmitter.send(packets, failed);
+    }
+
+    fn submit(&mut self, work: Work) {
+        self.worker.submit(Job::Work(work));
+    }
+
+    fn poll_event(&mut self) -> Option<HostEvent> {
+        if let Some(event) = self.worker.poll_event() {
+            return Some(event);
+        }
+        if let Some(event) = self.watch.poll_event() {
+            self.transmitter.note(&event);
+            return Some(event);
+        }
+        while self.watch_ready {
+            match self.watch.read(WATCH_BURST) {
+                Ok(more) => self.watch_ready = more,
+                Err(error) => {
+                    tracing::error!(%error, "cannot read the kernel's notifications");
+                    self.watch_ready = false;
+                }
+            }
+            if let Some(event) = self.watch.poll_event() {
+                self.transmitter.note(&event);
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.epoll.fd())
+    }
+}
+
+impl AsFd for LinuxHost {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.fd()
+    }
+}
+
+/// Puts the calling thread into the real-time class `SCHED_FIFO` with this priority (1 to 99), so that no ordinary
+/// process delays an election. Threads started afterwards inherit it.
+///
+/// The library never does this on its own.
+///
+/// # Errors
+/// [`Error::Privilege`] without `CAP_SYS_NICE`, or for a priority out of range.
+pub fn set_realtime_priority(priority: u8) -> Result<(), Error> {
+    sys::set_realtime(priority).map_err(Error::Privilege)
+}
+
+/// Keeps the whole process in memory, so that an election never waits for the disk.
+///
+/// The library never does this on its own.
+///
+/// # Errors
+/// [`Error::Privilege`] without `CAP_IPC_LOCK`, when the process is larger than `RLIMIT_MEMLOCK`.
+pub fn lock_memory() -> Result<(), Error> {
+    sys::lock_memory().map_err(Error::Privilege)
+}
+
+const TIMER: u64 = 0;
+const WOKEN: u64 = 1;
+const DONE: u64 = 2;
+const WATCH: u64 = 3;
+const RECEIVE: u64 = 4;
+
+/// How many datagrams of notifications are read at once.
+const WATCH_BURST: usize = 16;

@@ -1,0 +1,240 @@
+//! One virtual router as the driver sees it: what it holds on the host.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use vrrp_fsm::{Instant, Parameters, RouterId, Track};
+use vrrp_proto::{AddressFamily, MacAddress};
+
+use crate::Error;
+use crate::address::VirtualAddress;
+use crate::handle::SeatShared;
+use crate::host::{Announcement, Change};
+use crate::instance::{Instance, Lease};
+use crate::link::LinkTable;
+use crate::tracker::Running;
+
+/// One virtual router.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) key: u64,
+    pub(crate) instance: Instance,
+    pub(crate) router: RouterId,
+    /// Which of the driver's interfaces.
+    pub(crate) slot: usize,
+    pub(crate) shared: Arc<SeatShared>,
+    /// What its trackers are to the election, and the threads that ask them.
+    pub(crate) tracks: Vec<Track>,
+    pub(crate) running: Vec<Running>,
+    /// The virtual MAC interface, if it has one.
+    pub(crate) vmac: Option<VirtualLink>,
+    /// Whether the addresses are to be on the host.
+    pub(crate) holding: bool,
+    /// Addresses that were the host's own before we came: present, and never touched.
+    pub(crate) native: Vec<IpAddr>,
+    /// Works submitted and not yet carried out.
+    pub(crate) outstanding: u32,
+    /// The last work submitted.
+    pub(crate) last_ticket: Option<u64>,
+    /// When the leases were last given, and when they are to be renewed.
+    pub(crate) leased_at: Instant,
+    pub(crate) renew_at: Option<Instant>,
+    pub(crate) started: bool,
+    pub(crate) removing: bool,
+    /// What the election was last told.
+    pub(crate) told_up: Option<bool>,
+    pub(crate) told_source: Option<Option<IpAddr>>,
+    pub(crate) told_fault: bool,
+    /// Whether a failure to send has been reported already.
+    pub(crate) send_failing: bool,
+}
+
+/// The interface of a virtual MAC.
+#[derive(Debug, Clone)]
+pub(crate) struct VirtualLink {
+    pub(crate) name: String,
+    pub(crate) mac: MacAddress,
+    pub(crate) transmit_base: bool,
+    pub(crate) index: Option<u32>,
+    pub(crate) requested: bool,
+}
+
+impl Seat {
+    pub(crate) fn virtual_link(instance: &Instance, parameters: &Parameters) -> Option<VirtualLink> {
+        let spec = instance.virtual_mac.as_ref()?;
+        let (family, vrid) = (parameters.family(), parameters.vrid());
+        Some(VirtualLink {
+            name: spec.name.clone().unwrap_or_else(|| match family {
+                AddressFamily::Ipv4 => format!("vrrp.{}", vrid.get()),
+                AddressFamily::Ipv6 => format!("vrrp6.{}", vrid.get()),
+            }),
+            mac: spec
+                .mac
+                .unwrap_or_else(|| MacAddress::virtual_router(family, vrid)),
+            transmit_base: spec.transmit_base,
+            index: None,
+            requested: false,
+        })
+    }
+
+    /// What the election is told of an instance: its parameters, and its trackers beside what it tracks already.
+    pub(crate) fn parameters(instance: &Instance, tracks: &[Track]) -> Result<Parameters, Error> {
+        let parameters = instance.to_parameters()?;
+        if tracks.is_empty() {
+            return Ok(parameters);
+        }
+        let all = parameters.tracks().iter().chain(tracks).copied();
+        Ok(parameters.to_builder().tracks(all.collect::<Vec<_>>()).build()?)
+    }
+
+    /// How many seconds an address lives without being renewed.
+    pub(crate) fn lease(&self, parameters: &Parameters) -> Option<u32> {
+        match self.instance.lease {
+            Lease::Off => None,
+            Lease::Seconds(seconds) => Some(seconds.max(1)),
+            Lease::Automatic => {
+                let skew_256ths = 256 - u64::from(parameters.priority().get());
+                let interval = parameters.adver_interval().as_nanos();
+                let down = interval
+                    .saturating_mul(u64::from(parameters.down_timer_adverts()))
+                    .saturating_add(interval / 256 * skew_256ths);
+                let seconds = u32::try_from(down / SECOND).unwrap_or(u32::MAX);
+                Some(seconds.max(SHORTEST_LEASE))
+            }
+        }
+    }
+
+    /// The interface that an address lives on, if it is there.
+    pub(crate) fn device(
+        &self,
+        address: &VirtualAddress,
+        base: Option<u32>,
+        table: &LinkTable,
+    ) -> Option<u32> {
+        match (&address.device, &self.vmac) {
+            (Some(name), _) => table.by_name(name).map(|link| link.index),
+            (None, Some(vmac)) => vmac.index,
+            (None, None) => base,
+        }
+    }
+
+    /// What it takes to hold these addresses, or to renew their leases.
+    pub(crate) fn add_changes(
+        &self,
+        parameters: &Parameters,
+        base: Option<u32>,
+        table: &LinkTable,
+        only: Option<IpAddr>,
+        changes: &mut Vec<Change>,
+    ) {
+        let lease = self.lease(parameters);
+        for address in &self.instance.addresses {
+            if only.is_some_and(|only| only != address.address()) || self.native.contains(&address.address())
+            {
+                continue;
+            }
+            if let Some(interface) = self.device(address, base, table) {
+                changes.push(Change::AddAddress {
+                    interface,
+                    address: Arc::clone(address),
+                    lease,
+                    replace: true,
+                });
+            }
+        }
+    }
+
+    /// What it takes to become active: the virtual link up, the addresses, the routes, the rules.
+    pub(crate) fn hold(&self, parameters: &Parameters, base: Option<u32>, table: &LinkTable) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(self.instance.addresses.len() + 1);
+        if let Some(interface) = self.vmac.as_ref().and_then(|vmac| vmac.index) {
+            changes.push(Change::SetLinkUp { interface, up: true });
+        }
+        self.add_changes(parameters, base, table, None, &mut changes);
+        let routes = self.instance.routes.iter().cloned();
+        changes.extend(routes.map(Change::AddRoute));
+        let rules = self.instance.rules.iter().cloned();
+        changes.extend(rules.map(Change::AddRule));
+        changes
+    }
+
+    /// What it takes to give everything up: the same backwards. The virtual link goes down first, so that no frame with
+    /// its MAC address leaves any more.
+    pub(crate) fn let_go(&self, base: Option<u32>, table: &LinkTable) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(self.instance.addresses.len() + 1);
+        let rules = self.instance.rules.iter().rev().cloned();
+        changes.extend(rules.map(Change::RemoveRule));
+        let routes = self.instance.routes.iter().rev().cloned();
+        changes.extend(routes.map(Change::RemoveRoute));
+        if let Some(interface) = self.vmac.as_ref().and_then(|vmac| vmac.index) {
+            changes.push(Change::SetLinkUp { interface, up: false });
+        }
+        for address in self.instance.addresses.iter().rev() {
+            if self.native.contains(&address.address()) {
+                continue;
+            }
+            if let Some(interface) = self.device(address, base, table) {
+                changes.push(Change::RemoveAddress {
+                    interface,
+                    address: Arc::clone(address),
+                });
+            }
+        }
+        changes
+    }
+
+    /// The announcements of one address, or of all: one after the other, this many times around.
+    pub(crate) fn announcements(
+        &self,
+        base: Option<u32>,
+        table: &LinkTable,
+        only: Option<IpAddr>,
+        repeat: u8,
+    ) -> Vec<Announcement> {
+        let mut round = Vec::with_capacity(self.instance.addresses.len());
+        for address in &self.instance.addresses {
+            if only.is_some_and(|only| only != address.address()) {
+                continue;
+            }
+            let Some(interface) = self.device(address, base, table) else {
+                continue;
+            };
+            let Some(link) = table.link(interface).filter(|link| link.arp) else {
+                continue;
+            };
+            let mac = match &self.vmac {
+                Some(vmac) if vmac.index == Some(interface) => Some(vmac.mac),
+                _ => link.mac,
+            };
+            if let Some(mac) = mac {
+                round.push(Announcement {
+                    interface,
+                    address: address.address(),
+                    mac,
+                    round: 0,
+                    pace: self.instance.pace,
+                });
+            }
+        }
+        let mut all = Vec::with_capacity(round.len() * usize::from(repeat));
+        for number in 0..repeat {
+            all.extend(round.iter().map(|announcement| Announcement {
+                round: number,
+                ..*announcement
+            }));
+        }
+        all
+    }
+
+    /// Whether this is one of its addresses, on the interface where it belongs.
+    pub(crate) fn owns(&self, interface: u32, address: IpAddr, base: Option<u32>, table: &LinkTable) -> bool {
+        self.instance
+            .addresses
+            .iter()
+            .any(|own| own.address() == address && self.device(own, base, table) == Some(interface))
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+/// A host whose configuration lock is held up for a moment must not lose its address.
+const SHORTEST_LEASE: u32 = 3;

@@ -1,0 +1,106 @@
+use core::net::Ipv4Addr;
+
+use etherparse::{ArpEthIpv4Packet, ArpOperation, ArpPacketSlice, EtherType};
+
+use crate::datagram::too_short;
+use crate::ip_header::copy;
+use crate::{Error, EthernetHeader, MacAddress};
+
+/// A gratuitous ARP: an IPv4 address told to everybody on the link, with the Ethernet address that now answers for it
+/// ([RFC 9568 §6.4.2] with errata 7947 and 7949).
+///
+/// It is sent in the form that keepalived and FRR send, which every ARP table takes: a broadcast request of which sender
+/// and target are the address itself, and the target hardware address is broadcast. It is read in the form of a reply,
+/// too.
+///
+/// [RFC 9568 §6.4.2]: https://www.rfc-editor.org/rfc/rfc9568#section-6.4.2
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GratuitousArp {
+    ethernet: EthernetHeader,
+    mac: MacAddress,
+    address: Ipv4Addr,
+}
+
+impl GratuitousArp {
+    /// An announcement that `mac` answers for `address`, sent from `mac` without VLAN tags.
+    pub const fn new(mac: MacAddress, address: Ipv4Addr) -> Self {
+        Self::with_header(EthernetHeader::new(mac, MacAddress::BROADCAST), mac, address)
+    }
+
+    /// The same behind another Ethernet header: with VLAN tags, say.
+    pub const fn with_header(ethernet: EthernetHeader, mac: MacAddress, address: Ipv4Addr) -> Self {
+        Self {
+            ethernet,
+            mac,
+            address,
+        }
+    }
+
+    /// The Ethernet header.
+    pub const fn ethernet(&self) -> &EthernetHeader {
+        &self.ethernet
+    }
+
+    /// The Ethernet address that answers.
+    pub const fn mac(&self) -> MacAddress {
+        self.mac
+    }
+
+    /// The address that is announced.
+    pub const fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// How many bytes [`emit`](Self::emit) writes: 42 without VLAN tags.
+    pub fn buffer_len(&self) -> usize {
+        self.ethernet.header_len() + ArpEthIpv4Packet::LEN
+    }
+
+    /// Writes the frame to the beginning of `buffer`, without padding, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BufferTooSmall`].
+    pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let needed = self.buffer_len();
+        let actual = buffer.len();
+        let (head, rest) = buffer
+            .split_at_mut_checked(self.ethernet.header_len())
+            .filter(|_| actual >= needed)
+            .ok_or(Error::BufferTooSmall { needed, actual })?;
+        let packet = ArpEthIpv4Packet {
+            operation: ArpOperation::REQUEST,
+            sender_mac: self.mac.octets(),
+            sender_ipv4: self.address.octets(),
+            target_mac: MacAddress::BROADCAST.octets(),
+            target_ipv4: self.address.octets(),
+        };
+        self.ethernet.write(EtherType::ARP, head);
+        copy(&packet.to_bytes(), rest);
+        Ok(needed)
+    }
+
+    /// Reads a frame. Padding and VLAN tags do not matter, nor does the target hardware address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooShort`], [`Error::TooManyTags`], [`Error::EtherType`] if it is not ARP, and [`Error::Arp`] if it is
+    /// another ARP than a gratuitous one.
+    pub fn parse(frame: &[u8]) -> Result<Self, Error> {
+        let (ethernet, ether_type, payload) = EthernetHeader::split(frame)?;
+        if ether_type != EtherType::ARP {
+            return Err(Error::EtherType(ether_type.0));
+        }
+        let slice = ArpPacketSlice::from_slice(payload).map_err(|error| too_short(&error))?;
+        let packet = slice.to_packet().try_eth_ipv4().map_err(|_| Error::Arp)?;
+        let known = matches!(packet.operation, ArpOperation::REQUEST | ArpOperation::REPLY);
+        if !known || packet.sender_ipv4 != packet.target_ipv4 {
+            return Err(Error::Arp);
+        }
+        Ok(Self {
+            ethernet,
+            mac: MacAddress(packet.sender_mac),
+            address: packet.sender_ipv4.into(),
+        })
+    }
+}

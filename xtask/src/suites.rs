@@ -1,0 +1,149 @@
+//! The test binaries that need more than a compiler, and what they need.
+//!
+//! Every test in such a binary is `#[ignore]`d with the reason; this table is how `cargo xtask test` knows where to run
+//! them. A test that is ignored but stands in no binary listed here is reported as an error.
+
+use std::path::Path;
+
+use crate::process::{has_program, is_root};
+use crate::vm;
+
+/// A test binary whose tests are ignored by default.
+pub(crate) struct Suite {
+    pub(crate) package: &'static str,
+    /// The name of the file under the package's `tests/`, without its ending.
+    pub(crate) binary: &'static str,
+    pub(crate) needs: &'static [Need],
+}
+
+/// Something that a machine may lack.
+#[derive(Clone, Copy)]
+pub(crate) enum Need {
+    /// Root in the initial user namespace, with network namespaces.
+    Root,
+    /// A program on the search path.
+    Program(&'static str),
+    /// A kernel with IPVS. The suite runs as root on the host's if it has it, else on each kernel of [`crate::vm`].
+    IpvsKernel,
+}
+
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        package: "ha-daemon",
+        binary: "pair",
+        needs: &[
+            Need::Root,
+            Need::Program("keepalived"),
+            Need::Program("killall"),
+            Need::Program("nsenter"),
+            Need::Program("nginx"),
+            Need::Program("curl"),
+        ],
+    },
+    Suite {
+        package: "ha-daemon",
+        binary: "routes",
+        needs: &[Need::Root, Need::Program("nsenter")],
+    },
+    Suite {
+        package: "failover-lab",
+        binary: "conformance",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "failover-lab",
+        binary: "frr",
+        needs: &[
+            Need::Root,
+            // Its directory is not on the search path; its shell is.
+            Need::Program("vtysh"),
+        ],
+    },
+    Suite {
+        package: "failover-lab",
+        binary: "interop",
+        needs: &[Need::Root, Need::Program("keepalived")],
+    },
+    Suite {
+        package: "failover-lab",
+        binary: "world",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "ping",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "servers_nginx",
+        needs: &[Need::Program("nginx")],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "servers_redis",
+        needs: &[Need::Program("redis-server")],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "servers_dnsmasq",
+        needs: &[Need::Program("dnsmasq")],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "servers_databases",
+        needs: &[
+            Need::Root,
+            Need::Program("/usr/lib/postgresql/15/bin/postgres"),
+            Need::Program("mariadbd"),
+        ],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "servers_mail_ftp_ssh",
+        needs: &[
+            Need::Root,
+            Need::Program("exim4"),
+            Need::Program("vsftpd"),
+            Need::Program("sshd"),
+        ],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "overload",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "lvs-sched-oracle",
+        binary: "kernel",
+        needs: &[Need::IpvsKernel],
+    },
+    Suite {
+        package: "keepalived-conf",
+        binary: "keepalived",
+        needs: &[Need::Root, Need::Program("keepalived")],
+    },
+    Suite {
+        package: "vrrp-proto",
+        binary: "tshark",
+        needs: &[Need::Program("tshark")],
+    },
+    Suite {
+        package: "ipvs-netlink",
+        binary: "kernel",
+        needs: &[Need::IpvsKernel],
+    },
+];
+
+impl Need {
+    /// What is missing here, in words, or `None` when the need is met.
+    pub(crate) fn missing(self) -> Option<String> {
+        match self {
+            Self::Root if !is_root() => Some("root".to_owned()),
+            Self::Root if !Path::new("/proc/self/ns/net").exists() => Some("network namespaces".to_owned()),
+            Self::Program(name) if !has_program(name) => Some(format!("the program {name}")),
+            Self::IpvsKernel => vm::missing(),
+            Self::Root | Self::Program(_) => None,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Every test, with a count at the end of what passed, failed and could not run.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::process::{Result, cargo, executable, read, run_watched};
+use crate::suites::{Need, SUITES, Suite};
+use crate::vm;
+
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Leave out the suites that need root, peers or a kernel
+    #[arg(long)]
+    unprivileged: bool,
+    /// Only this package
+    #[arg(long, short)]
+    package: Option<String>,
+}
+
+/// Tests that were ignored in the ordinary run are counted again by the suite they belong to.
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+    skipped: usize,
+}
+
+pub(crate) fn run(options: &Options) -> Result {
+    let mut counts = Counts::default();
+    let mut broken = Vec::new();
+    let selection: Vec<&str> = match &options.package {
+        Some(package) => vec!["--package", package],
+        None => vec!["--workspace"],
+    };
+
+    let mut command = cargo(&["test", "--all-features", "--no-fail-fast"]);
+    command.args(&selection);
+    if !run_watched(&mut command, |line| counts.add(line))? {
+        broken.push("the ordinary tests".to_owned());
+    }
+
+    let mut in_suites = 0;
+    let mut skips = Vec::new();
+    for suite in SUITES.iter().filter(|suite| {
+        options
+            .package
+            .as_deref()
+            .is_none_or(|name| name == suite.package)
+    }) {
+        let tests = suite.count()?;
+        in_suites += tests;
+        let missing = match options.unprivileged {
+            true => Some("left out by --unprivileged".to_owned()),
+            false => suite
+                .needs
+                .iter()
+                .find_map(|need| need.missing())
+                .map(|need| format!("needs {need}")),
+        };
+        if let Some(reason) = missing {
+            counts.skipped += tests;
+            skips.push(format!(
+                "skipped {tests} tests of {}/{}: {reason}",
+                suite.package, suite.binary
+            ));
+            continue;
+        }
+        let before = counts.passed + counts.failed;
+        let arguments = ["--ignored", "--test-threads=1"];
+        let (times, passed) = match suite.needs.iter().any(|need| matches!(need, Need::IpvsKernel)) {
+            true => vm::run_tests(&suite.executable()?, &arguments, |line| counts.add(line))?,
+            false => {
+                let mut command = suite.command();
+                command.args(arguments);
+                (1, run_watched(&mut command, |line| counts.add(line))?)
+            }
+        };
+        if !passed {
+            broken.push(format!("{}/{}", suite.package, suite.binary));
+        }
+        if counts.passed + counts.failed - before != tests * times {
+            broken.push(format!(
+                "{}/{} ran another number of tests than it lists",
+                suite.package, suite.binary
+            ));
+        }
+    }
+    if counts.ignored != in_suites {
+        broken.push(format!(
+            "{} tests are ignored, but the suites of xtask/src/suites.rs hold {in_suites}",
+            counts.ignored
+        ));
+    }
+
+    println!();
+    for skip in &skips {
+        println!("{skip}");
+    }
+    for name in &broken {
+        println!("failed: {name}");
+    }
+    println!(
+        "{} passed, {} failed, {} skipped",
+        counts.passed, counts.failed, counts.skipped
+    );
+    if broken.is_empty() && counts.failed == 0 {
+        Ok(())
+    } else {
+        Err("tests failed".into())
+    }
+}
+
+impl Suite {
+    fn command(&self) -> std::process::Command {
+        cargo(&[
+            "test",
+            "--all-features",
+            "--package",
+            self.package,
+            "--test",
+            self.binary,
+            "--",
+        ])
+    }
+
+    /// The test binary, built.
+    fn executable(&self) -> Result<PathBuf> {
+        let command = [
+            "test",
+            "--all-features",
+            "--package",
+            self.package,
+            "--test",
+            self.binary,
+        ];
+        executable(&command, self.binary)
+    }
+
+    /// How many tests the suite has.
+    fn count(&self) -> Result<usize> {
+        let list = read(self.command().args(["--ignored", "--list"]))?;
+        Ok(list.lines().filter(|line| line.ends_with(": test")).count())
+    }
+}
+
+impl Counts {
+    /// Reads one line of the test harness's output.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        for part in result.split([';', '.']) {
+            let mut words = part.split_whitespace();
+            let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<usize>), words.next()) else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counts;
+
+    #[test]
+    fn a_result_line_is_read() {
+        let mut counts = Counts::default();
+        counts.add(
+            "test result: ok. 12 passed; 1 failed; 3 ignored; 0 measured; 5 filtered out; finished in 0.02s",
+        );
+        counts.add("test something ... ok");
+        assert_eq!((counts.passed, counts.failed, counts.ignored), (12, 1, 3));
+    }
+}
