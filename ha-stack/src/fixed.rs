@@ -122,16 +122,17 @@ impl Keeper {
             while let Some(event) = self.host.poll_event() {
                 self.take_note(event);
             }
-            let (addresses, routes) = {
+            // One look at the orders a turn: a stop that comes after it is for the next turn, which removes everything.
+            let (addresses, routes, stop) = {
                 let orders = lock(&self.orders);
                 match orders.stop {
-                    // Nothing is wanted any more; the host finishes what was submitted when it is dropped.
-                    true => (Vec::new(), Vec::new()),
-                    false => (orders.addresses.clone(), orders.routes.clone()),
+                    true => (Vec::new(), Vec::new(), true),
+                    false => (orders.addresses.clone(), orders.routes.clone(), false),
                 }
             };
             self.converge(&addresses, &routes);
-            if lock(&self.orders).stop {
+            if stop {
+                // The host finishes what was submitted when it is dropped.
                 return;
             }
             if let Err(error) = self.host.wait() {
