@@ -9,9 +9,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrp_fsm::{GroupId, Input, Instant, InterfaceId, RouterId, Track, TrackId, VrrpRouter};
+use vrrp_fsm::{GroupId, Input, Instant, InterfaceId, RouterId, Track, TrackId};
 
 use crate::Error;
+use crate::election::{Election, Recorder};
 use crate::handle::{Control, Notice, RouterHandle, SeatShared};
 use crate::host::{Change, Host, Listen, Transmissions, Work};
 use crate::instance::Instance;
@@ -29,7 +30,7 @@ use crate::tracker::Running;
 #[derive(Debug)]
 pub struct Driver {
     host: Box<dyn Host>,
-    router: VrrpRouter,
+    router: Election,
     table: LinkTable,
     slots: Vec<Slot>,
     seats: HashMap<u64, Seat>,
@@ -83,7 +84,7 @@ impl Driver {
         let control = Control::new(host.waker());
         let mut driver = Self {
             host: Box::new(host),
-            router: VrrpRouter::new(),
+            router: Election::default(),
             table: LinkTable::default(),
             slots: Vec::new(),
             seats: HashMap::new(),
@@ -120,7 +121,8 @@ impl Driver {
         let parameters = Seat::parameters(&instance, &tracks)?;
         let slot = self.slot(&instance.interface);
         let id = self.slots.get(slot).map_or(InterfaceId(0), |slot| slot.id);
-        let router = self.router.add(id, parameters.clone(), None)?;
+        let names = (instance.name.as_str(), instance.interface.as_str());
+        let router = self.router.add(now, names, id, parameters.clone())?;
         let key = self.next_key;
         self.next_key += 1;
         let shared = Arc::new(SeatShared::new(
@@ -164,6 +166,12 @@ impl Driver {
             seat: shared,
             control: self.control.clone(),
         })
+    }
+
+    /// Lets a recorder see everything that the election is told from now on; before the first virtual router is added,
+    /// that is everything. Without one nothing is spent on it.
+    pub fn set_recorder(&mut self, recorder: impl Recorder + 'static) {
+        self.router.set_recorder(Box::new(recorder));
     }
 
     /// A handle to the whole election, for other threads.

@@ -13,6 +13,7 @@
 
 mod address;
 mod driver;
+mod election;
 mod error;
 mod handle;
 mod host;
@@ -27,6 +28,7 @@ mod tracker;
 
 pub use address::{Broadcast, Scope, VirtualAddress};
 pub use driver::{Driver, DriverThread};
+pub use election::{Recorder, Told};
 pub use error::Error;
 pub use handle::{Control, DriverEvent, Events, Notice, RouterHandle, StateChange, States, Status};
 pub use host::{

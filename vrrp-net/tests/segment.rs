@@ -1,10 +1,13 @@
 //! Drivers on a segment in memory: no privileges, and a clock that stands still until it is moved.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vrrp_fsm::State;
-use vrrp_net::{Driver, Error, HostId, Instance, MemoryHost, RouterHandle, Segment, SegmentEvent};
+use vrrp_fsm::{Instant, State, VrrpRouter};
+use vrrp_net::{
+    Driver, Error, HostId, Instance, MemoryHost, Recorder, RouterHandle, Segment, SegmentEvent, Told,
+};
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
 struct Node {
@@ -406,4 +409,87 @@ fn a_sync_group_moves_as_a_whole() {
         "one fault moves both"
     );
     assert!(!nodes[1].1.iter().any(RouterHandle::is_active));
+}
+
+/// An election that is told what another is told, as a journal would have it.
+#[derive(Debug)]
+struct Mirror(Arc<Mutex<VrrpRouter>>);
+
+impl Recorder for Mirror {
+    fn record(&mut self, now: Instant, told: &Told<'_>) {
+        let mut router = self.0.lock().unwrap();
+        match *told {
+            Told::Added {
+                router: id,
+                interface,
+                parameters,
+                primary_address,
+                ..
+            } => assert_eq!(
+                router
+                    .add(interface, parameters.clone(), primary_address)
+                    .unwrap(),
+                id
+            ),
+            Told::Removed(id) => router.remove(now, id).unwrap(),
+            Told::Grouped { group, members, .. } => {
+                assert_eq!(router.add_sync_group(now, members).unwrap(), group);
+            }
+            Told::Ungrouped(group) => router.remove_sync_group(now, group).unwrap(),
+            Told::Input { router: id, input } => router.handle_input(now, id, input.clone()).unwrap(),
+            Told::Packet(datagram) => {
+                // Discarded there, discarded here.
+                let _ = router.handle_packet(now, datagram);
+            }
+            Told::Track { id, status } => router.handle_track(now, id, status),
+            Told::Timeout => router.handle_timeout(now),
+            _ => unreachable!("all are known"),
+        }
+        while router.poll_output().is_some() {}
+    }
+}
+
+#[test]
+fn what_is_recorded_leads_to_the_same_decisions() {
+    let segment = Segment::new();
+    let mirror = Arc::new(Mutex::new(VrrpRouter::new()));
+    let mut lab = Lab {
+        segment,
+        nodes: Vec::new(),
+    };
+    for number in 1..=2 {
+        let own = format!("10.0.0.{number}").parse().unwrap();
+        let host = lab.segment.host(&[(own, 24)]);
+        let id = host.id();
+        let mut driver = Driver::new(host).unwrap();
+        if number == 1 {
+            driver.set_recorder(Mirror(Arc::clone(&mirror)));
+        }
+        let handle = driver.add(instance(number * 50).sync_group("all")).unwrap();
+        lab.nodes.push(Node {
+            driver: Some(driver),
+            handle,
+            host: id,
+        });
+    }
+    let same = |lab: &Lab| {
+        let status = lab.nodes[0].handle.status();
+        let router = mirror.lock().unwrap();
+        let (_, mirrored) = router.virtual_routers().next().unwrap();
+        assert_eq!(mirrored.state(), status.state);
+        assert_eq!(mirrored.since(), status.since);
+        assert_eq!(*mirrored.reason(), status.reason);
+        status.state
+    };
+    lab.run(DOWN);
+    assert_eq!(same(&lab), State::Backup);
+    lab.kill(1);
+    lab.run(DOWN);
+    assert_eq!(same(&lab), State::Active);
+    lab.nodes[0].handle.set_priority(Priority::new(30));
+    lab.nodes[0].handle.resign();
+    lab.run(DOWN);
+    lab.nodes[0].handle.remove();
+    lab.run(DOWN);
+    assert!(mirror.lock().unwrap().is_empty());
 }

@@ -339,7 +339,7 @@ impl Driver {
         if members.is_empty() {
             return;
         }
-        match self.router.add_sync_group(now, &members) {
+        match self.router.add_sync_group(now, &name, &members) {
             Ok(group) => {
                 self.groups.insert(name, group);
             }
