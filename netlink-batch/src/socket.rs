@@ -126,6 +126,16 @@ impl Socket {
         receive(&self.socket, &mut Counters::default(), buffer)
     }
 
+    /// The number of this socket, which no other of its protocol has in its network namespace.
+    ///
+    /// # Errors
+    /// What the system call returns.
+    pub fn port(&self) -> io::Result<u32> {
+        let mut address = netlink_sys::SocketAddr::new(0, 0);
+        self.socket.0.get_address(&mut address)?;
+        Ok(address.port_number())
+    }
+
     /// How much is sent at once.
     #[must_use]
     pub fn limits(&self) -> Limits {

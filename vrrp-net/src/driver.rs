@@ -72,8 +72,16 @@ struct Pending {
     owners: Owners,
 }
 
-/// Whose each change is: the seat, and the address if it is about one.
-type Owners = Vec<(u64, Option<IpAddr>)>;
+/// Whose each change is, and what it is about.
+type Owners = Vec<(u64, About)>;
+
+/// What a change is about, for the report of its failure.
+#[derive(Debug, Clone, Copy)]
+enum About {
+    Address(IpAddr),
+    Filter(IpAddr),
+    Other,
+}
 
 impl Driver {
     /// A driver on this host, without virtual routers.
@@ -114,11 +122,12 @@ impl Driver {
     ///
     /// # Errors
     /// [`Error::Parameters`] when something is out of range, does not fit together, or the number is taken on the
-    /// interface.
+    /// interface; [`Error::Filter`] when packets are not to be accepted and the host cannot keep them out.
     pub fn add(&mut self, instance: Instance) -> Result<RouterHandle, Error> {
         let now = self.host.now();
         let tracks = self.track_ids(&instance)?;
         let parameters = Seat::parameters(&instance, &tracks)?;
+        self.check_filter(&parameters)?;
         let slot = self.slot(&instance.interface);
         let id = self.slots.get(slot).map_or(InterfaceId(0), |slot| slot.id);
         let names = (instance.name.as_str(), instance.interface.as_str());
@@ -370,7 +379,7 @@ impl Driver {
         if let Some(seat) = self.seats.get_mut(&key)
             && let Some(index) = seat.vmac.as_mut().and_then(|vmac| vmac.index.take())
         {
-            self.work.push(key, None, Change::DeleteLink { interface: index });
+            self.work.push(key, Change::DeleteLink { interface: index });
         }
     }
 }
@@ -435,9 +444,16 @@ impl Pending {
         self.work.changes.is_empty() && self.work.announcements.is_empty()
     }
 
-    fn push(&mut self, key: u64, address: Option<IpAddr>, change: Change) {
+    fn push(&mut self, key: u64, change: Change) {
+        let about = match &change {
+            Change::AddAddress { address, .. } | Change::RemoveAddress { address, .. } => {
+                About::Address(address.address())
+            }
+            Change::RefusePackets { address } => About::Filter(*address),
+            _ => About::Other,
+        };
         self.work.changes.push(change);
-        self.owners.push((key, address));
+        self.owners.push((key, about));
     }
 
     fn announce(&mut self, _key: u64, announcements: Vec<crate::Announcement>) {

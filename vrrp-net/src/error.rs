@@ -37,6 +37,9 @@ pub enum Error {
     /// The process may not do this to itself.
     #[error("not permitted: {0}")]
     Privilege(#[source] io::Error),
+    /// Packets to an address that others own cannot be kept out.
+    #[error("accept_mode off needs nf_tables in the kernel and CAP_NET_ADMIN: {0}")]
+    Filter(#[source] io::Error),
     /// The election refuses what it is to do.
     #[error(transparent)]
     Parameters(#[from] vrrp_fsm::Error),

@@ -276,6 +276,13 @@ pub enum DriverEvent {
         /// The system's error number.
         errno: i32,
     },
+    /// Packets to an address are accepted although they should not be, because the packet filter could not be set.
+    FilterFailed {
+        /// The address.
+        address: std::net::IpAddr,
+        /// The system's error number.
+        errno: i32,
+    },
     /// An advertisement was not taken in. Each kind of reason is told once a minute at most.
     Discarded {
         /// Who sent it.
@@ -321,6 +328,11 @@ impl fmt::Display for DriverEvent {
                     std::io::Error::from_raw_os_error(*errno)
                 )
             }
+            Self::FilterFailed { address, errno } => write!(
+                f,
+                "accept_mode is off, but packets to {address} are not kept out (nf_tables of kernel 5.12 is needed): {}",
+                std::io::Error::from_raw_os_error(*errno)
+            ),
             Self::ChangeFailed { address: None, errno } => write!(
                 f,
                 "cannot set a route, a rule or an interface: {}",

@@ -63,6 +63,12 @@ pub trait Host: fmt::Debug + Send {
     /// Sends packets, several to a system call, and names each that could not be sent.
     fn send(&mut self, packets: &Transmissions, failed: &mut dyn FnMut(usize, Error));
 
+    /// Whether [`Change::RefusePackets`] can be carried out here.
+    ///
+    /// # Errors
+    /// [`Error::Filter`] where it cannot.
+    fn can_refuse_packets(&self) -> Result<(), Error>;
+
     /// Changes addresses, routes and interfaces in the order given, then sends the announcements. Works of one host
     /// are carried out in the order in which they were submitted.
     fn submit(&mut self, work: Work);
@@ -251,6 +257,16 @@ pub enum Change {
         /// The interface.
         interface: u32,
     },
+    /// Drops what is sent to an address, except neighbour discovery, until it is accepted again.
+    RefusePackets {
+        /// The address.
+        address: IpAddr,
+    },
+    /// Accepts what is sent to an address again.
+    AcceptPackets {
+        /// The address.
+        address: IpAddr,
+    },
     /// Adds a route.
     AddRoute(Arc<VirtualRoute>),
     /// Removes a route.
@@ -287,6 +303,8 @@ pub enum Switch {
     ReversePathFilter,
     /// `ipv4.promote_secondaries`: removing an address leaves the others of its network.
     PromoteSecondaries,
+    /// `ipv4.proxy_arp`: 1 answers for addresses that are reached by another interface.
+    ProxyArp,
     /// `ipv6.accept_dad`.
     DuplicateDetection,
     /// `ipv6.disable_ipv6`.

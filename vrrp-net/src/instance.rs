@@ -48,9 +48,10 @@ pub struct Instance {
 impl Instance {
     /// A virtual router with the defaults of [`ParametersBuilder`], leased addresses and the interface's own MAC.
     ///
-    /// One default differs: with the interface's own MAC it advertises once more before it yields
+    /// Two defaults differ. With the interface's own MAC it advertises once more before it yields
     /// ([`ParametersBuilder::advertise_before_yielding`]), so that after a partition the winner announces the addresses
-    /// anew.
+    /// anew. And packets to the addresses are accepted, since somebody who holds an address mostly serves on it;
+    /// [`accept_packets`](Self::accept_packets) says otherwise.
     #[must_use]
     pub fn new(name: &str, interface: &str, vrid: Vrid) -> Self {
         Self {
@@ -98,6 +99,18 @@ impl Instance {
     #[must_use]
     pub fn adver_interval(self, interval: AdverInterval) -> Self {
         self.parameters(move |builder| builder.adver_interval(interval))
+    }
+
+    /// Whether what is sent to the addresses is accepted, as by default, or dropped: then they only forward, as routers'
+    /// addresses do in RFC 9568 (`Accept_Mode`). Neighbour discovery and ARP are answered all the same, and the owner
+    /// (priority 255) accepts in any case.
+    ///
+    /// Dropping takes an nf_tables table of our own, which the kernel (5.12 or later) removes when this process ends. The
+    /// table is shared by all virtual routers of a driver: an address that two of them hold is accepted when one of
+    /// them gives it up.
+    #[must_use]
+    pub fn accept_packets(self, accept: bool) -> Self {
+        self.parameters(move |builder| builder.accept_mode(accept))
     }
 
     /// Sets anything else that the election knows: the version, preemption, unicast peers, the password, announcements…
@@ -244,8 +257,9 @@ impl Instance {
             .map(|address| address.address());
         // A router that gives way sends once more, so that the winner learns of it and announces the addresses again: the
         // link's neighbour tables may still point here. With a virtual MAC there is nothing to correct.
-        let builder =
-            Parameters::builder(self.vrid, advertised).advertise_before_yielding(self.virtual_mac.is_none());
+        let builder = Parameters::builder(self.vrid, advertised)
+            .advertise_before_yielding(self.virtual_mac.is_none())
+            .accept_mode(true);
         Ok((self.tune.0)(builder).build()?)
     }
 }

@@ -400,6 +400,10 @@ impl Host for MemoryHost {
         self.segment.0.changed.notify_all();
     }
 
+    fn can_refuse_packets(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn submit(&mut self, work: Work) {
         let now = self.segment.now_nanos();
         self.segment.lock().carry_out(self.place, now, &work);

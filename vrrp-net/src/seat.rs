@@ -150,6 +150,7 @@ impl Seat {
         if let Some(interface) = self.vmac.as_ref().and_then(|vmac| vmac.index) {
             changes.push(Change::SetLinkUp { interface, up: true });
         }
+        changes.extend(self.refusals(parameters));
         self.add_changes(parameters, base, table, None, &mut changes);
         let routes = self.instance.routes.iter().cloned();
         changes.extend(routes.map(Change::AddRoute));
@@ -158,9 +159,27 @@ impl Seat {
         changes
     }
 
+    /// The addresses that packets are to be kept from: all of them where packets are not accepted, except those that are
+    /// the host's own.
+    pub(crate) fn refused(&self, parameters: &Parameters) -> impl Iterator<Item = IpAddr> {
+        let refuses = !(parameters.accept_mode() || parameters.priority().is_owner());
+        let addresses = self.instance.addresses.iter().map(|address| address.address());
+        addresses.filter(move |address| refuses && !self.native.contains(address))
+    }
+
+    fn refusals(&self, parameters: &Parameters) -> impl Iterator<Item = Change> {
+        let refused = self.refused(parameters);
+        refused.map(|address| Change::RefusePackets { address })
+    }
+
     /// What it takes to give everything up: the same backwards. The virtual link goes down first, so that no frame with
     /// its MAC address leaves any more.
-    pub(crate) fn let_go(&self, base: Option<u32>, table: &LinkTable) -> Vec<Change> {
+    pub(crate) fn let_go(
+        &self,
+        parameters: &Parameters,
+        base: Option<u32>,
+        table: &LinkTable,
+    ) -> Vec<Change> {
         let mut changes = Vec::with_capacity(self.instance.addresses.len() + 1);
         let rules = self.instance.rules.iter().rev().cloned();
         changes.extend(rules.map(Change::RemoveRule));
@@ -180,6 +199,8 @@ impl Seat {
                 });
             }
         }
+        let accepted = self.refused(parameters);
+        changes.extend(accepted.map(|address| Change::AcceptPackets { address }));
         changes
     }
 

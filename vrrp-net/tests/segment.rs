@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vrrp_fsm::{Instant, State, VrrpRouter};
+use vrrp_fsm::{Alarm, Dialect, Event, Instant, State, VrrpRouter};
 use vrrp_net::{
-    Driver, Error, HostId, Instance, MemoryHost, Recorder, RouterHandle, Segment, SegmentEvent, Told,
+    Driver, DriverEvent, Error, HostId, Instance, MemoryHost, Recorder, RouterHandle, Segment, SegmentEvent,
+    Told,
 };
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
@@ -167,10 +168,7 @@ fn a_stolen_address_is_put_back() {
     lab.run(Duration::from_millis(1));
     assert_eq!(lab.holders(), [0]);
     let notice = events.try_next().unwrap();
-    assert_eq!(
-        notice.event,
-        vrrp_net::DriverEvent::AddressRestored { address: address() }
-    );
+    assert_eq!(notice.event, DriverEvent::AddressRestored { address: address() });
     assert_eq!(lab.state(0), State::Active);
 }
 
@@ -492,4 +490,46 @@ fn what_is_recorded_leads_to_the_same_decisions() {
     lab.nodes[0].handle.remove();
     lab.run(DOWN);
     assert!(mirror.lock().unwrap().is_empty());
+}
+
+/// RFC 9568 §7.1, §8.3.2: what is wrong on the link is told, and not with every packet.
+#[test]
+fn conflicts_are_told_at_a_limited_rate() {
+    const MINUTES: usize = 5;
+    let slow = AdverInterval::from_centiseconds(20).unwrap();
+    let version_2 = |priority: u8, seconds: u8| {
+        instance(priority)
+            .adver_interval(AdverInterval::from_seconds(seconds).unwrap())
+            .parameters(|builder| builder.dialect(Dialect::Rfc3768))
+    };
+    type IsIt = fn(&DriverEvent) -> bool;
+    let cases: [(Vec<Instance>, IsIt); 3] = [
+        (vec![instance(100), instance(200).adver_interval(slow)], |event| {
+            matches!(event, DriverEvent::Election(Event::Alarm(Alarm::Interval { .. })))
+        }),
+        (vec![instance(255), instance(255)], |event| {
+            matches!(
+                event,
+                DriverEvent::Election(Event::Alarm(Alarm::SecondOwner { .. }))
+            )
+        }),
+        (vec![version_2(100, 1), version_2(200, 2)], |event| {
+            matches!(event, DriverEvent::Discarded { .. })
+        }),
+    ];
+    for (number, (instances, is_it)) in cases.into_iter().enumerate() {
+        let mut lab = Lab::new(instances);
+        let mut events: Vec<_> = lab.nodes.iter().map(|node| node.handle.events()).collect();
+        lab.run(Duration::from_secs(60 * MINUTES as u64));
+        let told: usize = events
+            .iter_mut()
+            .map(|events| {
+                std::iter::from_fn(|| events.try_next())
+                    .filter(|notice| is_it(&notice.event))
+                    .count()
+            })
+            .sum();
+        // Of some hundreds of packets at least.
+        assert!((1..=2 * MINUTES + 2).contains(&told), "case {number}: {told}");
+    }
 }

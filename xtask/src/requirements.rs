@@ -8,12 +8,12 @@ use crate::process::root;
 /// Each part, how many numbers it has, and whether rows may still be open.
 const PARTS: &[(&str, usize, bool)] = &[
     ("W", 14, false),
-    ("R", 14, true),
-    ("E", 7, true),
-    ("T", 8, true),
-    ("D", 15, true),
-    ("I", 17, true),
-    ("N", 19, true),
+    ("R", 14, false),
+    ("E", 7, false),
+    ("T", 8, false),
+    ("D", 15, false),
+    ("I", 17, false),
+    ("N", 19, false),
 ];
 
 #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Need {
     Root,
     /// A program on the search path.
     Program(&'static str),
+    /// A kernel with nf_tables.
+    NfTables,
     /// A kernel with IPVS. The suite runs as root on the host's if it has it, else on each kernel of [`crate::vm`].
     IpvsKernel,
 }
@@ -49,6 +51,16 @@ pub(crate) const SUITES: &[Suite] = &[
         package: "failover-lab",
         binary: "conformance",
         needs: &[Need::Root],
+    },
+    Suite {
+        package: "failover-lab",
+        binary: "data_plane",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "failover-lab",
+        binary: "filter",
+        needs: &[Need::Root, Need::NfTables],
     },
     Suite {
         package: "failover-lab",
@@ -143,7 +155,17 @@ impl Need {
             Self::Root if !Path::new("/proc/self/ns/net").exists() => Some("network namespaces".to_owned()),
             Self::Program(name) if !has_program(name) => Some(format!("the program {name}")),
             Self::IpvsKernel => vm::missing(),
+            Self::NfTables if !has_nf_tables() => Some("a kernel with nf_tables".to_owned()),
+            Self::NfTables => None,
             Self::Root | Self::Program(_) => None,
         }
     }
+}
+
+/// Whether nf_tables is part of the running kernel or a module of it.
+fn has_nf_tables() -> bool {
+    let built_in = std::fs::read_to_string("/proc/kallsyms")
+        .is_ok_and(|symbols| symbols.lines().any(|line| line.contains(" nf_tables_newtable")));
+    let mut modprobe = std::process::Command::new("modprobe");
+    built_in || crate::process::read(modprobe.args(["--dry-run", "--quiet", "nf_tables"])).is_ok()
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -47,6 +47,9 @@ impl Ping {
             socket.set_read_timeout(Some(Duration::from_millis(100)))?;
             Ok(Arc::new(socket))
         })?;
+        // Each hears only the answers to its own questions.
+        static NUMBER: AtomicU16 = AtomicU16::new(0x7a6b);
+        let identifier = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut ping = Self {
             stop: Arc::default(),
             probes: Arc::default(),
@@ -58,14 +61,14 @@ impl Ping {
         ping.threads.push(
             std::thread::Builder::new()
                 .name("client-asks".into())
-                .spawn(move || ask(&sender, target, interval, &stop, &probes))?,
+                .spawn(move || ask(&sender, (target, identifier), interval, &stop, &probes))?,
         );
         let (stop, probes) = (Arc::clone(&ping.stop), Arc::clone(&ping.probes));
         let answered = Arc::clone(&ping.answered);
         ping.threads.push(
             std::thread::Builder::new()
                 .name("client-hears".into())
-                .spawn(move || hear(&socket, target, &stop, &probes, &answered))?,
+                .spawn(move || hear(&socket, (target, identifier), &stop, &probes, &answered))?,
         );
         Ok(ping)
     }
@@ -92,7 +95,13 @@ impl Drop for Ping {
     }
 }
 
-fn ask(socket: &Socket, target: IpAddr, interval: Duration, stop: &AtomicBool, probes: &Mutex<Vec<Probe>>) {
+fn ask(
+    socket: &Socket,
+    (target, identifier): (IpAddr, u16),
+    interval: Duration,
+    stop: &AtomicBool,
+    probes: &Mutex<Vec<Probe>>,
+) {
     let destination = match target {
         IpAddr::V4(_) => SocketAddr::new(target, 0),
         IpAddr::V6(target) => SocketAddr::V6(SocketAddrV6::new(target, 0, 0, 0)),
@@ -108,7 +117,7 @@ fn ask(socket: &Socket, target: IpAddr, interval: Duration, stop: &AtomicBool, p
             u32::try_from(probes.len() - 1).unwrap_or(u32::MAX)
         };
         // An address that nobody has is no reason to stop asking.
-        let _ = socket.send_to(&echo(target, number), &destination.into());
+        let _ = socket.send_to(&echo(target, identifier, number), &destination.into());
         next += interval;
         let now = Instant::now();
         if next < now {
@@ -120,7 +129,7 @@ fn ask(socket: &Socket, target: IpAddr, interval: Duration, stop: &AtomicBool, p
 
 fn hear(
     socket: &Socket,
-    target: IpAddr,
+    (target, identifier): (IpAddr, u16),
     stop: &AtomicBool,
     probes: &Mutex<Vec<Probe>>,
     answered: &AtomicU32,
@@ -131,7 +140,7 @@ fn hear(
             continue;
         };
         let packet = &buffer[..stamp.length.min(buffer.len())];
-        let Some(number) = answer(target, packet) else {
+        let Some(number) = answer(target, identifier, packet) else {
             continue;
         };
         let mut probes = probes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,10 +156,10 @@ fn hear(
 }
 
 /// An echo request that carries its number in its data.
-fn echo(target: IpAddr, number: u32) -> [u8; 16] {
+fn echo(target: IpAddr, identifier: u16, number: u32) -> [u8; 16] {
     let mut packet = [0; 16];
     packet[0] = if target.is_ipv4() { 8 } else { 128 };
-    packet[4..6].copy_from_slice(&IDENTIFIER.to_be_bytes());
+    packet[4..6].copy_from_slice(&identifier.to_be_bytes());
     packet[8..12].copy_from_slice(&number.to_be_bytes());
     if target.is_ipv4() {
         let mut sum: u32 = packet
@@ -169,16 +178,14 @@ fn echo(target: IpAddr, number: u32) -> [u8; 16] {
 }
 
 /// The number in an echo reply of ours.
-fn answer(target: IpAddr, packet: &[u8]) -> Option<u32> {
+fn answer(target: IpAddr, identifier: u16, packet: &[u8]) -> Option<u32> {
     let message = match target {
         IpAddr::V4(_) => packet.get(usize::from(packet.first()? & 15) * 4..)?,
         IpAddr::V6(Ipv6Addr { .. }) => packet,
     };
     let kind = if target.is_ipv4() { 0 } else { 129 };
-    if *message.first()? != kind || message.get(4..6)? != IDENTIFIER.to_be_bytes() {
+    if *message.first()? != kind || message.get(4..6)? != identifier.to_be_bytes() {
         return None;
     }
     Some(u32::from_be_bytes(message.get(8..12)?.try_into().ok()?))
 }
-
-const IDENTIFIER: u16 = 0x7a6b;

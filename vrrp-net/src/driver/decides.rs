@@ -103,7 +103,7 @@ impl Driver {
         };
         let lease = seat.lease(parameters);
         for change in changes {
-            self.work.push(key, address_of(&change), change);
+            self.work.push(key, change);
         }
         self.schedule_renewal(key, now, lease);
     }
@@ -116,9 +116,12 @@ impl Driver {
         if let Some(at) = seat.renew_at.take() {
             self.renewals.remove(&(at, key));
         }
+        let Some(router) = self.router.virtual_router(seat.router) else {
+            return;
+        };
         let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
-        for change in seat.let_go(base, &self.table) {
-            self.work.push(key, address_of(&change), change);
+        for change in seat.let_go(router.parameters(), base, &self.table) {
+            self.work.push(key, change);
         }
         self.work.forget_announcements(&seat.instance);
     }
@@ -141,7 +144,7 @@ impl Driver {
                 interface: found.index,
                 address: Arc::new(old),
             };
-            self.work.push(key, Some(address), change);
+            self.work.push(key, change);
         }
     }
 
@@ -195,7 +198,7 @@ impl Driver {
             seat.add_changes(router.parameters(), base, &self.table, None, &mut changes);
             let lease = seat.lease(router.parameters());
             for change in changes {
-                self.work.push(key, address_of(&change), change);
+                self.work.push(key, change);
             }
             self.schedule_renewal(key, now, lease);
         }
@@ -340,13 +343,6 @@ fn emit(parameters: &Parameters, priority: Priority, envelope: &Envelope, bytes:
         parameters.emit_advertisement(priority, envelope, buffer)
     });
     bytes.truncate(start + written.unwrap_or(0));
-}
-
-fn address_of(change: &Change) -> Option<IpAddr> {
-    match change {
-        Change::AddAddress { address, .. } | Change::RemoveAddress { address, .. } => Some(address.address()),
-        _ => None,
-    }
 }
 
 /// What a message has beside its addresses: a header, and VRRPv2's authentication data.

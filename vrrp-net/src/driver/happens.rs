@@ -8,7 +8,7 @@ use std::time::Duration;
 use vrrp_fsm::{Datagram, Delivery, Input, Instant, InterfaceId};
 use vrrp_proto::{AddressFamily, Envelope};
 
-use super::{Driver, Slot};
+use super::{About, Driver, Slot};
 use crate::Error;
 use crate::handle::DriverEvent;
 use crate::host::{Change, HostEvent, Listen, Switch};
@@ -217,7 +217,7 @@ impl Driver {
                     name: vmac.name.clone(),
                     mac: vmac.mac,
                 };
-                self.work.push(key, None, change);
+                self.work.push(key, change);
             }
         }
         let router = seat.router;
@@ -400,7 +400,7 @@ impl Driver {
         }
         seat.started = true;
         for change in leftovers {
-            self.work.push(key, None, change);
+            self.work.push(key, change);
         }
         if held {
             self.publish(key, now, DriverEvent::Adopted);
@@ -417,7 +417,7 @@ impl Driver {
                 switch: Switch::PromoteSecondaries,
                 value: 1,
             };
-            self.work.push(key, None, change);
+            self.work.push(key, change);
         }
         let Some(seat) = self.seats.get(&key) else {
             return;
@@ -500,10 +500,15 @@ impl Driver {
             }
         }
         for (place, errno) in failures {
-            if let Some((key, address)) = owners.get(*place) {
-                let event = DriverEvent::ChangeFailed {
-                    address: *address,
-                    errno: *errno,
+            if let Some((key, about)) = owners.get(*place) {
+                let errno = *errno;
+                let event = match *about {
+                    About::Filter(address) => DriverEvent::FilterFailed { address, errno },
+                    About::Address(address) => DriverEvent::ChangeFailed {
+                        address: Some(address),
+                        errno,
+                    },
+                    About::Other => DriverEvent::ChangeFailed { address: None, errno },
                 };
                 self.publish(*key, now, event);
             }

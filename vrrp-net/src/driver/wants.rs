@@ -1,8 +1,9 @@
 //! What the application wants: commands from its handles.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use vrrp_fsm::{Input, Instant, RouterId};
+use vrrp_fsm::{Input, Instant, Parameters, RouterId};
 use vrrp_proto::Priority;
 
 use super::Driver;
@@ -72,8 +73,12 @@ impl Driver {
         let instance = seat.instance.clone().priority(priority);
         match Seat::parameters(&instance, &seat.tracks) {
             Ok(parameters) => {
-                seat.instance = instance;
+                let refused = self.refused(key);
+                if let Some(seat) = self.seats.get_mut(&key) {
+                    seat.instance = instance;
+                }
                 self.input(key, now, Input::Configure(Box::new(parameters)));
+                self.filter_anew(key, &refused);
             }
             Err(error) => tracing::warn!(instance = seat.instance.name(), %error, "priority unchanged"),
         }
@@ -93,7 +98,9 @@ impl Driver {
         if !same {
             return Err(Error::Identity);
         }
+        self.check_filter(&parameters)?;
         let running = self.start_trackers(&instance, &tracks)?;
+        let refused = self.refused(key);
         let seat = self.seats.get_mut(&key).ok_or(Error::Stopped)?;
         seat.tracks = tracks;
         seat.running = running;
@@ -112,20 +119,20 @@ impl Driver {
                         interface,
                         address: Arc::clone(address),
                     };
-                    self.work.push(key, Some(address.address()), change);
+                    self.work.push(key, change);
                 }
             }
             for route in old.routes.iter().filter(|route| !instance.routes.contains(route)) {
-                self.work.push(key, None, Change::RemoveRoute(Arc::clone(route)));
+                self.work.push(key, Change::RemoveRoute(Arc::clone(route)));
             }
             for rule in old.rules.iter().filter(|rule| !instance.rules.contains(rule)) {
-                self.work.push(key, None, Change::RemoveRule(Arc::clone(rule)));
+                self.work.push(key, Change::RemoveRule(Arc::clone(rule)));
             }
             for route in instance.routes.iter().filter(|route| !old.routes.contains(route)) {
-                self.work.push(key, None, Change::AddRoute(Arc::clone(route)));
+                self.work.push(key, Change::AddRoute(Arc::clone(route)));
             }
             for rule in instance.rules.iter().filter(|rule| !old.rules.contains(rule)) {
-                self.work.push(key, None, Change::AddRule(Arc::clone(rule)));
+                self.work.push(key, Change::AddRule(Arc::clone(rule)));
             }
         }
         let excluded_changed = instance
@@ -137,7 +144,7 @@ impl Driver {
             let mut changes = Vec::new();
             seat.add_changes(&parameters, base, &self.table, None, &mut changes);
             for change in changes {
-                self.work.push(key, None, change);
+                self.work.push(key, change);
             }
         }
         self.note_addresses(key);
@@ -151,9 +158,41 @@ impl Driver {
         }
         self.router
             .handle_input(now, router, Input::Configure(Box::new(parameters)))?;
+        self.filter_anew(key, &refused);
         self.carry_out(now);
         self.refresh_slot(slot, now);
         Ok(())
+    }
+
+    /// Whether the host can do what accept mode off asks for.
+    pub(super) fn check_filter(&self, parameters: &Parameters) -> Result<(), Error> {
+        if parameters.accept_mode() || parameters.priority().is_owner() {
+            return Ok(());
+        }
+        self.host.can_refuse_packets()
+    }
+
+    /// The addresses that packets are kept from while this virtual router is active.
+    fn refused(&self, key: u64) -> Vec<IpAddr> {
+        let seat = self.seats.get(&key);
+        let router = seat.and_then(|seat| Some((seat, self.router.virtual_router(seat.router)?)));
+        router.map_or_else(Vec::new, |(seat, router)| {
+            seat.refused(router.parameters()).collect()
+        })
+    }
+
+    /// Brings the packet filter up to date with a change of configuration.
+    fn filter_anew(&mut self, key: u64, before: &[IpAddr]) {
+        if !self.seats.get(&key).is_some_and(|seat| seat.holding) {
+            return;
+        }
+        let now = self.refused(key);
+        for address in before.iter().copied().filter(|address| !now.contains(address)) {
+            self.work.push(key, Change::AcceptPackets { address });
+        }
+        for address in now.iter().copied().filter(|address| !before.contains(address)) {
+            self.work.push(key, Change::RefusePackets { address });
+        }
     }
 
     pub(super) fn remove(&mut self, key: u64, now: Instant) {

@@ -496,13 +496,13 @@ fn family_number(address: IpAddr) -> u8 {
     if address.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
-fn put(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub(super) fn put(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let begin = start(body, kind);
     body.extend_from_slice(value);
     finish(body, begin);
 }
 
-fn put_text(body: &mut Vec<u8>, kind: u16, value: &str) {
+pub(super) fn put_text(body: &mut Vec<u8>, kind: u16, value: &str) {
     let begin = start(body, kind);
     body.extend_from_slice(value.as_bytes());
     body.push(0);
@@ -517,7 +517,7 @@ fn put_address(body: &mut Vec<u8>, kind: u16, address: IpAddr) {
 }
 
 /// Opens an attribute and returns where it began.
-fn start(body: &mut Vec<u8>, kind: u16) -> usize {
+pub(super) fn start(body: &mut Vec<u8>, kind: u16) -> usize {
     let begin = body.len();
     body.extend_from_slice(&[0, 0]);
     body.extend_from_slice(&kind.to_ne_bytes());
@@ -525,7 +525,7 @@ fn start(body: &mut Vec<u8>, kind: u16) -> usize {
 }
 
 /// Closes the attribute that began at `begin`: writes its length and pads it.
-fn finish(body: &mut Vec<u8>, begin: usize) {
+pub(super) fn finish(body: &mut Vec<u8>, begin: usize) {
     let length = u16::try_from(body.len() - begin).unwrap_or(u16::MAX);
     if let Some(field) = body.get_mut(begin..begin + 2) {
         field.copy_from_slice(&length.to_ne_bytes());

@@ -1,6 +1,7 @@
 //! The host this program runs on, if that is Linux.
 
 mod announce;
+mod filter;
 mod frame;
 mod message;
 mod receive;
@@ -174,6 +175,10 @@ impl Host for LinuxHost {
 
     fn send(&mut self, packets: &Transmissions, failed: &mut dyn FnMut(usize, Error)) {
         self.transmitter.send(packets, failed);
+    }
+
+    fn can_refuse_packets(&self) -> Result<(), Error> {
+        filter::is_possible().map_err(Error::Filter)
     }
 
     fn submit(&mut self, work: Work) {

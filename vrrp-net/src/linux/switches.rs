@@ -40,6 +40,16 @@ impl Switches {
         self.set(base, Switch::ArpFilter, 1);
         // Otherwise the base asks for its neighbours on behalf of a virtual address, and they learn the wrong MAC.
         self.set(base, Switch::ArpAnnounce, 2);
+        // Proxy ARP is the virtual router's: it names the virtual MAC, and only while active
+        // (https://www.rfc-editor.org/rfc/rfc9568#section-8.1.3).
+        let proxy = Place {
+            interface: Some(base),
+            switch: Switch::ProxyArp,
+        };
+        if proxy.path().and_then(|path| number(&path)).unwrap_or(0) != 0 {
+            self.write(proxy, 0);
+            self.set(index, Switch::ProxyArp, 1);
+        }
         // The link goes away with us: there is nothing to put back.
         for (switch, value) in [
             (Switch::ArpIgnore, 1),
@@ -137,6 +147,7 @@ impl Place {
             Switch::AcceptLocal => ("ipv4", "accept_local"),
             Switch::ReversePathFilter => ("ipv4", "rp_filter"),
             Switch::PromoteSecondaries => ("ipv4", "promote_secondaries"),
+            Switch::ProxyArp => ("ipv4", "proxy_arp"),
             Switch::DuplicateDetection => ("ipv6", "accept_dad"),
             Switch::DisableIpv6 => ("ipv6", "disable_ipv6"),
         };

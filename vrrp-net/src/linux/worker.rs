@@ -4,7 +4,7 @@
 //! election must not wait for it. Works are carried out in their order, and those that have gathered meanwhile go to
 //! the kernel in one batch.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use std::time::Duration;
 use netlink_batch::{Batch, Outcome, Protocol, Socket};
 
 use super::announce::Announcer;
+use super::filter::Filter;
 use super::message;
 use super::switches::Switches;
 use super::sys;
@@ -41,6 +42,7 @@ impl Worker {
             batch: Batch::new(),
             announcer: Announcer::open()?,
             switches: Switches::default(),
+            filter: Filter::default(),
         };
         let thread = std::thread::Builder::new()
             .name("vrrp-addresses".into())
@@ -109,6 +111,7 @@ struct Hands {
     batch: Batch,
     announcer: Announcer,
     switches: Switches,
+    filter: Filter,
 }
 
 impl Hands {
@@ -146,6 +149,7 @@ impl Hands {
     }
 
     fn carry_out(&mut self, jobs: Vec<Job>, shared: &Shared) {
+        let refused = self.refuse_first(&jobs);
         self.batch.clear();
         let mut results: Vec<(u64, Vec<(usize, i32)>)> = Vec::with_capacity(jobs.len());
         let mut sent: Vec<(usize, usize)> = Vec::new();
@@ -167,6 +171,13 @@ impl Hands {
                         match self.request(change) {
                             Step::Queued => sent.push((result, place)),
                             Step::Done => {}
+                            Step::Filtered => {
+                                if let Some(errno) = refused.failed
+                                    && let Some((_, failures)) = results.get_mut(result)
+                                {
+                                    failures.push((place, errno));
+                                }
+                            }
                             Step::Alone => {
                                 self.flush(&mut sent, &mut results);
                                 if let Err(error) = self.alone(change)
@@ -182,6 +193,10 @@ impl Hands {
             }
         }
         self.flush(&mut sent, &mut results);
+        // An address that has gone needs no filter any more.
+        if let Err(error) = self.filter.set(&refused.wanted) {
+            tracing::warn!(%error, "cannot change the packet filter");
+        }
         if !announcements.is_empty() {
             self.announcer.add(&announcements);
         }
@@ -192,6 +207,36 @@ impl Hands {
             }
             drop(done);
             shared.done.signal();
+        }
+    }
+
+    /// Keeps packets from the addresses that are about to come, before they come.
+    fn refuse_first(&mut self, jobs: &[Job]) -> Refused {
+        let mut wanted = self.filter.refused().clone();
+        let mut all = wanted.clone();
+        for job in jobs {
+            let Job::Work(work) = job else {
+                continue;
+            };
+            for change in &work.changes {
+                match change {
+                    Change::RefusePackets { address } => {
+                        wanted.insert(*address);
+                        all.insert(*address);
+                    }
+                    Change::AcceptPackets { address } => {
+                        wanted.remove(address);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        match self.filter.set(&all) {
+            Ok(()) => Refused { wanted, failed: None },
+            Err(error) => Refused {
+                wanted: self.filter.refused().clone(),
+                failed: Some(error.raw_os_error().unwrap_or(libc::EIO)),
+            },
         }
     }
 
@@ -211,6 +256,8 @@ impl Hands {
             Change::RemoveRoute(route) => message::route(route, false, &sys::interface_index),
             Change::AddRule(rule) => message::rule(rule, true),
             Change::RemoveRule(rule) => message::rule(rule, false),
+            Change::RefusePackets { .. } => return Step::Filtered,
+            Change::AcceptPackets { .. } => return Step::Done,
             Change::CreateVirtualLink { .. } => return Step::Alone,
             Change::SetSwitch {
                 interface,
@@ -284,7 +331,15 @@ impl Hands {
 enum Step {
     Queued,
     Done,
+    /// Before the batch, by the packet filter.
+    Filtered,
     Alone,
+}
+
+/// What the packet filter is to be after the batch, and why it could not be set before it.
+struct Refused {
+    wanted: BTreeSet<IpAddr>,
+    failed: Option<i32>,
 }
 
 /// Takes the jobs that may be carried out as one: all changes first, then all announcements. That would be wrong if an

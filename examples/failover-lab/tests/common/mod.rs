@@ -201,3 +201,60 @@ pub fn from_host(frames: &[Frame], ipv6: bool, host: usize) -> usize {
         .filter(|frame| matches!(frame.content(), Content::Vrrp { source, .. } if source == own))
         .count()
 }
+
+/// The link that carries the virtual MAC of the standard virtual router.
+pub fn virtual_link(ipv6: bool) -> String {
+    format!("vrrp{}.{VRID}", if ipv6 { "6" } else { "" })
+}
+
+/// A MAC address as `ip` writes it.
+pub fn written(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// Lets a host forward, without any check of where packets come from.
+pub fn forward(lab: &Lab, host: usize) {
+    for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        lab.segment.host(host).switch(switch, "1").unwrap();
+    }
+    for name in ["all", "default", "eth0", "eth1"] {
+        // A segment of one network has no eth1.
+        let _ = lab
+            .segment
+            .host(host)
+            .switch(&format!("ipv4/conf/{name}/rp_filter"), "0");
+    }
+}
+
+/// How many packets a host has forwarded, and how many redirects it has sent, of both families.
+pub fn forwarded_and_redirects(lab: &Lab, host: usize) -> (u64, u64) {
+    let (v4, v6) = lab
+        .segment
+        .host(host)
+        .run(|| {
+            Ok((
+                std::fs::read_to_string("/proc/thread-self/net/snmp")?,
+                std::fs::read_to_string("/proc/thread-self/net/snmp6")?,
+            ))
+        })
+        .unwrap();
+    let old = |table: &str, name: &str| -> u64 {
+        let mut rows = v4.lines().filter(|line| line.starts_with(table));
+        let (names, values) = (rows.next().unwrap(), rows.next().unwrap());
+        let place = names.split_whitespace().position(|word| word == name).unwrap();
+        values.split_whitespace().nth(place).unwrap().parse().unwrap()
+    };
+    let new = |name: &str| -> u64 {
+        let row = v6
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(name));
+        row.and_then(|row| row.split_whitespace().last())
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    (
+        old("Ip:", "ForwDatagrams") + new("Ip6OutForwDatagrams"),
+        old("Icmp:", "OutRedirects") + new("Icmp6OutRedirects"),
+    )
+}
