@@ -82,6 +82,11 @@ pub(crate) const SUITES: &[Suite] = &[
         needs: &[Need::Root],
     },
     Suite {
+        package: "vip-proxy",
+        binary: "pair",
+        needs: &[Need::Root],
+    },
+    Suite {
         package: "healthcheck",
         binary: "ping",
         needs: &[Need::Root],
