@@ -26,6 +26,7 @@ mod error;
 mod failure;
 mod group;
 mod health;
+mod heap;
 mod index;
 mod lateness;
 #[cfg(feature = "engine")]
@@ -90,3 +91,20 @@ pub use probe::{BoxFuture, Context, CustomProbe, Probe};
 pub use ramp::Ramp;
 pub use scheduler::{Due, Limits, Next, Scheduler, Ticket};
 pub use time::Time;
+
+/// Parsers that nobody calls directly, for the fuzzer.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// What a packet of ICMP says, with its IPv4 header before it if `raw`.
+    #[cfg(feature = "icmp")]
+    pub fn icmp(packet: &[u8], v6: bool, raw: bool) -> bool {
+        crate::engine::understands_icmp(packet, v6, raw)
+    }
+
+    /// The end of a certificate's life.
+    #[cfg(feature = "tls")]
+    pub fn not_after(certificate: &[u8]) -> Option<u64> {
+        crate::check::not_after(certificate)
+    }
+}

@@ -5,10 +5,10 @@
 //! stopped or starved, thus costs nobody his deadline, brings no storm of overdue starts and leaves the phases as even
 //! as they were; and a process that is always late checks less often, but does not stop.
 
-use core::cmp::Reverse;
 use core::time::Duration;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
+use crate::heap::Heap;
 use crate::lateness::Lateness;
 use crate::policy::Basis;
 use crate::time::{Time, nanos};
@@ -23,8 +23,9 @@ use crate::time::{Time, nanos};
 pub struct Scheduler {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    starts: BinaryHeap<Reverse<Entry>>,
-    deadlines: BinaryHeap<Reverse<Entry>>,
+    /// A job is in at most one of the two: planned, or running against a deadline.
+    starts: Heap,
+    deadlines: Heap,
     lanes: Vec<LaneState>,
     hosts: Vec<HostState>,
     per_host: u32,
@@ -107,8 +108,8 @@ impl Scheduler {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            starts: BinaryHeap::new(),
-            deadlines: BinaryHeap::new(),
+            starts: Heap::default(),
+            deadlines: Heap::default(),
             lanes: (0..lanes.max(1)).map(|_| LaneState::default()).collect(),
             hosts: Vec::new(),
             per_host: u32::MAX,
@@ -137,12 +138,16 @@ impl Scheduler {
         self.per_host = most.max(1);
     }
 
+    /// Whether there is a limit per host, so that hosts have to be told apart.
+    pub(crate) const fn limits_hosts(&self) -> bool {
+        self.per_host != u32::MAX
+    }
+
     /// Makes room for this many more jobs without the waste of doubling.
     pub fn reserve(&mut self, jobs: usize) {
         let more = jobs.saturating_sub(self.free.len());
         self.slots.reserve_exact(more);
         self.starts.reserve_exact(jobs);
-        self.deadlines.reserve_exact(jobs);
     }
 
     /// A new job, first due after `delay`; `grid` is where a fixed rate counts from, also as a delay from now.
@@ -151,7 +156,7 @@ impl Scheduler {
         let at = self.now.saturating_add(nanos(delay));
         let due = self.now.saturating_add(nanos(grid));
         let host_index = usize::try_from(host).unwrap_or(usize::MAX);
-        if self.per_host != u32::MAX && host != NO_HOST && self.hosts.len() <= host_index {
+        if self.limits_hosts() && host != NO_HOST && self.hosts.len() <= host_index {
             self.hosts
                 .resize_with(host_index.saturating_add(1), HostState::default);
         }
@@ -256,71 +261,36 @@ impl Scheduler {
     /// The next attempt whose deadline has passed. End it with
     /// [`finish`](Self::finish).
     pub fn poll_expired(&mut self) -> Option<Ticket> {
-        while let Some(Reverse(entry)) = self.deadlines.peek().copied() {
-            if entry.at > self.watch {
-                break;
-            }
-            self.deadlines.pop();
-            let now = self.watch;
-            let Some(slot) = self.slot_mut(entry.job).filter(|slot| slot.armed == entry.at) else {
-                continue;
-            };
-            slot.armed = UNARMED;
-            if slot.phase != Phase::Running || slot.deadline == UNARMED {
-                continue;
-            }
-            if slot.deadline > now {
-                // The entry belonged to an earlier attempt of this job; one entry per job is all the heap ever holds.
-                slot.armed = slot.deadline;
-                let again = Entry {
-                    at: slot.deadline,
-                    job: entry.job,
-                    seq: 0,
-                };
-                self.deadlines.push(Reverse(again));
-                continue;
-            }
-            let ticket = Ticket {
-                job: entry.job,
-                attempt: slot.seq,
-            };
-            return Some(ticket);
-        }
-        None
+        let (_, job) = self.deadlines.peek().filter(|(at, _)| *at <= self.watch)?;
+        self.unplan(job);
+        let attempt = self.slot(job)?.seq;
+        Some(Ticket { job, attempt })
     }
 
     /// The next attempt to start now, as far as the limits allow. Give it its time with [`arm`](Self::arm).
     pub fn poll_start(&mut self) -> Option<Due> {
         self.collect_due();
         for lane in 0..self.lanes.len() {
-            while let Some((job, seq)) = self.lanes.get_mut(lane).and_then(LaneState::next) {
-                let Some(slot) = self
-                    .slots
-                    .get(index(job))
-                    .filter(|s| s.seq == seq && s.phase == Phase::Waiting)
-                else {
+            while let Some(ready) = self.lanes.get_mut(lane).and_then(LaneState::next) {
+                let Some(host) = self.waiting_host(ready) else {
                     continue;
                 };
-                let (host, planned) = (slot.host, slot.deadline);
-                if !self.enter_host(host, job, seq) {
+                if !self.enter_host(host, ready) {
                     continue;
                 }
                 if let Some(lane) = self.lanes.get_mut(lane) {
                     lane.running = lane.running.saturating_add(1);
                 }
-                let late = Duration::from_nanos(self.now.saturating_sub(planned));
+                let late = Duration::from_nanos(self.now.saturating_sub(ready.planned));
                 self.lateness.record(late);
-                let slot = self.slots.get_mut(index(job))?;
+                let slot = self.slots.get_mut(index(ready.job))?;
                 slot.phase = Phase::Running;
                 slot.seq = slot.seq.wrapping_add(1);
-                slot.deadline = UNARMED;
-                return Some(Due {
-                    ticket: Ticket {
-                        job,
-                        attempt: slot.seq,
-                    },
-                    late,
-                });
+                let ticket = Ticket {
+                    job: ready.job,
+                    attempt: slot.seq,
+                };
+                return Some(Due { ticket, late });
             }
         }
         None
@@ -328,18 +298,11 @@ impl Scheduler {
 
     /// Sets the deadline of a running attempt, counted from this turn.
     pub fn arm(&mut self, ticket: Ticket, timeout: Duration) {
-        let deadline = self.watch.saturating_add(nanos(timeout)).min(UNARMED - 1);
-        let Some(slot) = self.running_mut(ticket) else {
-            return;
-        };
-        slot.deadline = deadline;
-        if deadline < slot.armed {
-            slot.armed = deadline;
-            self.deadlines.push(Reverse(Entry {
-                at: deadline,
-                job: ticket.job,
-                seq: 0,
-            }));
+        let deadline = self.watch.saturating_add(nanos(timeout));
+        if self.is_running(ticket) {
+            self.unplan(ticket.job);
+            self.deadlines
+                .push(deadline, ticket.job, keep_places(&mut self.slots));
         }
     }
 
@@ -391,11 +354,11 @@ impl Scheduler {
         let start = self
             .starts
             .peek()
-            .map(|entry| entry.0.at.saturating_add(self.lost_starts));
+            .map(|(at, _)| at.saturating_add(self.lost_starts));
         let deadline = self
             .deadlines
             .peek()
-            .map(|entry| entry.0.at.saturating_add(self.lost_watch));
+            .map(|(at, _)| at.saturating_add(self.lost_watch));
         let waiting = self
             .lanes
             .iter()
@@ -437,34 +400,37 @@ impl Scheduler {
 
     /// Moves what is due from the heap to the queues.
     fn collect_due(&mut self) {
-        while let Some(Reverse(entry)) = self.starts.peek().copied() {
-            if entry.at > self.now {
-                break;
-            }
-            self.starts.pop();
-            let Some(slot) = self.slots.get_mut(index(entry.job)) else {
+        while let Some((planned, job)) = self.starts.peek().filter(|(at, _)| *at <= self.now) {
+            self.unplan(job);
+            let Some(slot) = self.slots.get_mut(index(job)) else {
                 continue;
             };
-            if slot.phase != Phase::Planned || slot.seq != entry.seq {
-                continue;
-            }
             slot.phase = Phase::Waiting;
-            // While a job waits, its deadline field holds when it should have started.
-            slot.deadline = entry.at;
+            let ready = Ready {
+                job,
+                seq: slot.seq,
+                planned,
+            };
             if let Some(lane) = self.lanes.get_mut(usize::from(slot.lane)) {
-                lane.ready.push_back((entry.job, entry.seq));
+                lane.ready.push_back(ready);
             }
         }
     }
 
+    /// The host of a job that is still waiting for this start; `None` if something else has happened to it meanwhile.
+    fn waiting_host(&self, ready: Ready) -> Option<u32> {
+        let slot = self.slot(ready.job)?;
+        (slot.seq == ready.seq && slot.phase == Phase::Waiting).then_some(slot.host)
+    }
+
     /// Takes a place of this host, or queues the job for one.
-    fn enter_host(&mut self, host: u32, job: u32, seq: u32) -> bool {
+    fn enter_host(&mut self, host: u32, ready: Ready) -> bool {
         let most = self.per_host;
         let Some(host) = self.hosts.get_mut(index(host)) else {
             return true;
         };
         if host.running >= most {
-            host.waiting.push_back((job, seq));
+            host.waiting.push_back(ready);
             return false;
         }
         host.running += 1;
@@ -473,6 +439,7 @@ impl Scheduler {
 
     /// Takes a job out of whatever it is in, and gives back its places. Returns the ticket if it was running.
     fn leave(&mut self, job: u32) -> Option<Ticket> {
+        self.unplan(job);
         let slot = self.slots.get_mut(index(job))?;
         let ticket = Ticket {
             job,
@@ -489,16 +456,14 @@ impl Scheduler {
         }
         if let Some(host) = self.hosts.get_mut(index(host)) {
             host.running = host.running.saturating_sub(1);
-            while let Some((next, seq)) = host.waiting.pop_front() {
-                let Some(slot) = self
-                    .slots
-                    .get(index(next))
-                    .filter(|s| s.seq == seq && s.phase == Phase::Waiting)
-                else {
+            // Whoever waits for the place of this host goes back to the queue of his lane; who no longer waits is passed over.
+            while let Some(ready) = host.waiting.pop_front() {
+                let waits = |slot: &&Slot| slot.seq == ready.seq && slot.phase == Phase::Waiting;
+                let Some(slot) = self.slots.get(index(ready.job)).filter(waits) else {
                     continue;
                 };
                 if let Some(lane) = self.lanes.get_mut(usize::from(slot.lane)) {
-                    lane.ready.push_back((next, seq));
+                    lane.ready.push_back(ready);
                 }
                 break;
             }
@@ -507,16 +472,27 @@ impl Scheduler {
     }
 
     fn push_start(&mut self, job: u32, at: u64) {
+        self.unplan(job);
+        let Some(slot) = self.slot_mut(job) else { return };
+        slot.seq = slot.seq.wrapping_add(1);
+        self.starts.push(at, job, keep_places(&mut self.slots));
+    }
+
+    /// Takes a job out of the heap it is in.
+    fn unplan(&mut self, job: u32) {
         let Some(slot) = self.slots.get_mut(index(job)) else {
             return;
         };
-        slot.seq = slot.seq.wrapping_add(1);
-        let entry = Entry {
-            at,
-            job,
-            seq: slot.seq,
+        let place = core::mem::replace(&mut slot.place, NOWHERE);
+        if place == NOWHERE {
+            return;
+        }
+        let heap = match slot.phase {
+            Phase::Running => &mut self.deadlines,
+            Phase::Planned => &mut self.starts,
+            Phase::Free | Phase::Paused | Phase::Waiting => return,
         };
-        self.starts.push(Reverse(entry));
+        heap.remove(place, keep_places(&mut self.slots));
     }
 
     fn slot(&self, job: u32) -> Option<&Slot> {
@@ -540,12 +516,10 @@ pub(crate) const NO_HOST: u32 = u32::MAX;
 struct Slot {
     /// The planned start, without jitter.
     due: u64,
-    /// The end of the running attempt; while waiting, when the start was planned.
-    deadline: u64,
-    /// The time of this job's entry in the heap of deadlines, which may be earlier than the deadline.
-    armed: u64,
-    /// Changes with everything that happens to the job: it tells stale entries and tickets.
+    /// Changes with everything that happens to the job: it tells stale tickets.
     seq: u32,
+    /// Where in its heap the job is.
+    place: u32,
     host: u32,
     lane: u8,
     phase: Phase,
@@ -554,9 +528,8 @@ struct Slot {
 impl Slot {
     const EMPTY: Self = Self {
         due: 0,
-        deadline: UNARMED,
-        armed: UNARMED,
         seq: 0,
+        place: NOWHERE,
         host: NO_HOST,
         lane: 0,
         phase: Phase::Free,
@@ -572,28 +545,32 @@ enum Phase {
     Running,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    at: u64,
+/// A start that is due and waits for a place within the limits.
+#[derive(Clone, Copy, Debug)]
+struct Ready {
     job: u32,
     seq: u32,
+    planned: u64,
 }
 
 #[derive(Debug)]
 struct LaneState {
     most: u32,
     running: u32,
-    ready: VecDeque<(u32, u32)>,
+    ready: VecDeque<Ready>,
 }
 
 impl LaneState {
     /// The next in the queue, if there is a place.
-    fn next(&mut self) -> Option<(u32, u32)> {
-        if self.running < self.most {
-            self.ready.pop_front()
-        } else {
-            None
+    fn next(&mut self) -> Option<Ready> {
+        if self.running >= self.most {
+            return None;
         }
+        if self.ready.is_empty() && self.ready.capacity() > ROOM_TO_KEEP {
+            // Everybody was due at once; that does not happen every day.
+            self.ready = VecDeque::new();
+        }
+        self.ready.pop_front()
     }
 }
 
@@ -610,10 +587,22 @@ impl Default for LaneState {
 #[derive(Debug, Default)]
 struct HostState {
     running: u32,
-    waiting: VecDeque<(u32, u32)>,
+    waiting: VecDeque<Ready>,
 }
 
-const UNARMED: u64 = u64::MAX;
+/// Room in a queue that is not given back.
+const ROOM_TO_KEEP: usize = 1_024;
+/// The place of a job that is in no heap.
+const NOWHERE: u32 = u32::MAX;
+
+/// Notes where a heap has moved jobs to.
+fn keep_places(slots: &mut [Slot]) -> impl FnMut(u32, u32) + '_ {
+    |job, place| {
+        if let Some(slot) = slots.get_mut(index(job)) {
+            slot.place = place;
+        }
+    }
+}
 
 fn index(job: u32) -> usize {
     usize::try_from(job).unwrap_or(usize::MAX)

@@ -1,12 +1,14 @@
 //! Overload on purpose: no false "down", whatever this host lacks.
 
-use std::net::TcpListener;
+mod support;
+
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use healthcheck::{Basis, Cause, Check, Checker, Event, Policy, Start, State, TargetSpec, Tcp};
+use support::Accepting;
 
 /// What these tests do to the process must not meet.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -25,9 +27,9 @@ fn nervous() -> Policy {
     }
 }
 
-fn listener() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+fn listener() -> (Accepting, u16) {
+    let listener = Accepting::on("0.0.0.0:0");
+    let port = listener.addr().port();
     (listener, port)
 }
 
@@ -145,7 +147,7 @@ fn a_flood_of_events_and_readers_who_do_not_read() {
     for _ in 0..3 {
         listening.clear();
         wait_for(&checker, State::Down);
-        listening.push(TcpListener::bind(("0.0.0.0", port)).unwrap());
+        listening.push(Accepting::on(("0.0.0.0", port)));
         wait_for(&checker, State::Up);
     }
     let mut seen = 0;

@@ -1,6 +1,6 @@
 //! A number in a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::failure::{FailKind, Failure, Stage};
@@ -10,7 +10,12 @@ use crate::outcome::{Outcome, Weight};
 /// is seen at once; the interval is only a safety net.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct File {
-    pub(crate) path: Arc<PathBuf>,
+    plan: Arc<FilePlan>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct FilePlan {
+    path: PathBuf,
     weight: i64,
     missing: Option<i64>,
 }
@@ -18,32 +23,37 @@ pub struct File {
 impl File {
     /// Up as long as the number is zero.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: Arc::new(path.into()),
+        let plan = FilePlan {
+            path: path.into(),
             weight: 0,
             missing: None,
-        }
+        };
+        Self { plan: Arc::new(plan) }
     }
 
     /// The number times this is added to the weight (negative: keepalived's `reverse`), and a product of −2³¹ or less is
     /// down. With zero the number itself decides.
     #[must_use]
-    pub const fn weight(mut self, weight: i64) -> Self {
-        self.weight = weight;
+    pub fn weight(mut self, weight: i64) -> Self {
+        Arc::make_mut(&mut self.plan).weight = weight;
         self
     }
 
     /// A file that is not there counts as this number. Otherwise it is a failure.
     #[must_use]
-    pub const fn missing_is(mut self, number: i64) -> Self {
-        self.missing = Some(number);
+    pub fn missing_is(mut self, number: i64) -> Self {
+        Arc::make_mut(&mut self.plan).missing = Some(number);
         self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.plan.path
     }
 
     /// What a content says; `None` is a file that is not there.
     pub(crate) fn judge(&self, content: Option<&[u8]>) -> (Outcome, Option<Weight>) {
         let number = match content {
-            None => self.missing,
+            None => self.plan.missing,
             Some(content) => core::str::from_utf8(content.trim_ascii())
                 .ok()
                 .and_then(|text| text.parse().ok()),
@@ -58,10 +68,10 @@ impl File {
                     .with_code(i32::try_from(number).unwrap_or(i32::MAX)),
             )
         };
-        if self.weight == 0 {
+        if self.plan.weight == 0 {
             return (if number == 0 { Outcome::Pass } else { down() }, None);
         }
-        let change = number.saturating_mul(self.weight);
+        let change = number.saturating_mul(self.plan.weight);
         if change <= i64::from(i32::MIN) {
             (down(), None)
         } else {

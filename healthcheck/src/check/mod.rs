@@ -47,6 +47,8 @@ pub use ping::Ping;
 #[cfg(feature = "script")]
 pub use script::Script;
 pub use tcp::{Close, Tcp};
+#[cfg(all(fuzzing, feature = "tls"))]
+pub(crate) use tls::not_after;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsBuilder};
 #[cfg(feature = "udp")]

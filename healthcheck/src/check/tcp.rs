@@ -22,7 +22,8 @@ impl Tcp {
 #[non_exhaustive]
 pub enum Close {
     /// SYN, SYN-ACK, RST: the program at the other end is not woken and logs nothing, and no port is left waiting on
-    /// either side. An intrusion detection system may take it for a scan.
+    /// either side. An intrusion detection system may take it for a scan. Where this host is late by more than 200 ms, its
+    /// kernel completes the handshake on its own, and it ends like [`Reset`](Self::Reset).
     #[default]
     HalfOpen,
     /// The handshake is completed and then reset. The program sees a connection that breaks; a server that no longer

@@ -19,6 +19,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::Error;
 use crate::layer::Layer;
+#[cfg(fuzzing)]
+pub(crate) use der::not_after;
 pub(crate) use session::Session;
 
 /// How to speak TLS with a target. The certificate is verified unless one says otherwise.

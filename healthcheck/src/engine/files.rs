@@ -33,12 +33,12 @@ impl Files {
         file: &File,
     ) -> (Outcome, Option<Weight>) {
         // First the watch, then the look: a change between the two is seen twice rather than never.
-        let _ = self.watch(epoll, data, job, &file.path);
+        let _ = self.watch(epoll, data, job, file.path());
         let mut content = Vec::new();
         let opened = std::fs::OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
-            .open(&**file.path);
+            .open(file.path());
         match opened.and_then(|opened| opened.take(MOST).read_to_end(&mut content)) {
             Ok(_) => file.judge(Some(&content)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => file.judge(None),

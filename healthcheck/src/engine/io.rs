@@ -1,6 +1,7 @@
 //! The hands of the engine: attempts in, samples out. One epoll, one thread.
 
 use core::mem::{self, MaybeUninit};
+use core::num::NonZeroU16;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -314,13 +315,13 @@ impl Io {
         let key = PoolKey::new(endpoint, close == Close::HalfOpen);
         let (slot, fresh) = self.socket_for(endpoint, &key, close != Close::Fin)?;
         self.connect(slot, endpoint, fresh)?;
-        let local = endpoint.addr.ip().is_loopback();
+        let own = net::own_port(endpoint);
         if let Some(slot) = self.slot(slot) {
             slot.work = Work::Connect(Connect {
                 ticket,
                 started,
                 close,
-                local,
+                own,
             });
         }
         self.place(ticket, Place::Slot(slot));
@@ -529,7 +530,7 @@ impl Io {
                         slot.work = Work::Connect(connect);
                         return;
                     }
-                    None if connect.local && net::is_own(&slot.fd) => {
+                    None if connect.own.is_some_and(|port| net::is_own(&slot.fd, port)) => {
                         Outcome::Fail(Failure::new(Stage::Connect, FailKind::Refused))
                     }
                     None => Outcome::Pass,
@@ -776,8 +777,7 @@ struct Connect {
     ticket: Ticket,
     started: Time,
     close: Close,
-    /// The target is on this host, so that a connection to itself is possible.
-    local: bool,
+    own: Option<NonZeroU16>,
 }
 
 struct Parked {

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use executor::Executor;
+#[cfg(all(fuzzing, feature = "icmp"))]
+pub(crate) use ping::understands_icmp;
 
 use crate::check::{LANE_CONNECTION, LANES};
 use crate::checker::{Builder, Key, Shared};

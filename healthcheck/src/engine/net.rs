@@ -1,8 +1,11 @@
 //! Sockets as checks want them, and what the errors of the operating system mean for a verdict.
 
+use core::num::NonZeroU16;
+use core::ops::RangeInclusive;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -117,15 +120,28 @@ pub(super) fn pending_error(socket: impl AsFd) -> Option<Errno> {
     }
 }
 
-/// Whether a connection goes to itself: a port of this host that nobody listens on, which the kernel then chose as our
-/// own, answers its own SYN.
-pub(super) fn is_own(socket: impl AsFd) -> bool {
-    let ours = rustix::net::getsockname(&socket)
-        .ok()
-        .and_then(|addr| SocketAddr::try_from(addr).ok());
-    let theirs = rustix::net::getpeername(&socket)
-        .ok()
-        .flatten()
-        .and_then(|addr| SocketAddr::try_from(addr).ok());
-    ours.is_some() && ours == theirs
+/// The port of an endpoint if the kernel may choose it as ours too, so that a connection to itself is possible.
+pub(super) fn own_port(endpoint: &Endpoint) -> Option<NonZeroU16> {
+    static EPHEMERAL: OnceLock<RangeInclusive<u16>> = OnceLock::new();
+    let ephemeral = EPHEMERAL.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        let mut numbers = text.split_whitespace().map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(first)), Some(Ok(last))) => first..=last,
+            _ => 1..=u16::MAX,
+        }
+    });
+    let port = endpoint.addr.port();
+    let fixed = endpoint.net.as_ref().is_some_and(|net| net.source_port == port);
+    NonZeroU16::new(port).filter(|_| fixed || ephemeral.contains(&port))
+}
+
+/// Whether a connection to this port goes to itself: a port of this host that nobody listens on, which the kernel then
+/// chose as our own, answers its own SYN.
+pub(super) fn is_own(socket: impl AsFd, port: NonZeroU16) -> bool {
+    let addr = |addr| SocketAddr::try_from(addr).ok();
+    let ours = rustix::net::getsockname(&socket).ok().and_then(addr);
+    // Nearly always the ports differ, and that is all there is to ask.
+    ours.is_some_and(|ours| ours.port() == port.get())
+        && rustix::net::getpeername(&socket).ok().flatten().and_then(addr) == ours
 }

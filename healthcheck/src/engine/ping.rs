@@ -145,13 +145,8 @@ impl Pings {
                 Err(Errno::INTR) => continue,
                 Err(_) => return,
             };
-            let mut packet = buffer.get(..length).unwrap_or_default();
-            if socket.raw && !v6 {
-                // A raw IPv4 socket sees the IP header too.
-                let header = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
-                packet = packet.get(header..).unwrap_or_default();
-            }
-            let Some(answer) = Answer::parse(packet, v6) else {
+            let packet = buffer.get(..length).unwrap_or_default();
+            let Some(answer) = Answer::read(packet, v6, socket.raw) else {
                 continue;
             };
             if socket.raw && answer.identifier != self.identifier {
@@ -243,6 +238,15 @@ struct Answer {
 }
 
 impl Answer {
+    /// What a socket brought: a raw one of IPv4 brings the IP header too.
+    fn read(packet: &[u8], v6: bool, raw: bool) -> Option<Self> {
+        let header = match packet.first() {
+            Some(first) if raw && !v6 => usize::from(first & 15) * 4,
+            _ => 0,
+        };
+        Self::parse(packet.get(header..)?, v6)
+    }
+
     /// An echo reply, or the complaint of a router about an echo request; `None` for everything else.
     fn parse(packet: &[u8], v6: bool) -> Option<Self> {
         let [kind, code, _, _, rest @ ..] = packet else {
@@ -286,6 +290,11 @@ impl Answer {
             _ => None,
         }
     }
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn understands_icmp(packet: &[u8], v6: bool, raw: bool) -> bool {
+    Answer::read(packet, v6, raw).is_some()
 }
 
 fn open_socket(endpoint: &Endpoint, kind: SocketType, protocol: Protocol) -> Result<OwnedFd, Outcome> {

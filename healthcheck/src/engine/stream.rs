@@ -133,7 +133,7 @@ impl Stream {
             if !flags.contains(EventFlags::OUT) {
                 return Fate::Wait;
             }
-            if self.endpoint().addr.ip().is_loopback() && !self.inherited && net::is_own(fd) {
+            if !self.inherited && net::own_port(self.endpoint()).is_some_and(|port| net::is_own(fd, port)) {
                 return Fate::Failed(Failure::new(Stage::Connect, FailKind::Refused));
             }
             self.phase = Phase::Agreeing;

@@ -278,7 +278,8 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
             return number;
         }
         let (delay, grid) = self.place(&policy);
-        let host = match plan.host() {
+        // Without a limit nobody counts what goes to each host, and the table of hosts would only take memory.
+        let host = match plan.host().filter(|_| self.scheduler.limits_hosts()) {
             Some(host) => self.hosts.enter(host),
             None => NO_HOST,
         };

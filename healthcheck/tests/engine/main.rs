@@ -5,6 +5,8 @@ mod dialogue;
 mod hostile;
 mod http;
 mod local;
+#[path = "../support/mod.rs"]
+mod support;
 mod tcp;
 mod tls;
 

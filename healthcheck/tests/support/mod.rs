@@ -1,12 +1,13 @@
-//! What the tests against real servers share: a directory, a free port, a process that ends with the test.
+//! What the tests share: servers that end with the test, and whatever they left.
 
 #![allow(dead_code, unreachable_pub, reason = "each binary uses its part")]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use healthcheck::{Basis, Check, CheckStatus, Checker, Policy, Start, TargetSpec};
@@ -99,5 +100,35 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
         let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A server that takes every connection and drops it.
+///
+/// Half-open checks of a prober that is late by more than 200 ms are acknowledged by its kernel and end in the queue of
+/// the listener, from which only `accept` takes them: one that never accepts is full after some of those.
+pub struct Accepting {
+    listener: Arc<TcpListener>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Accepting {
+    pub fn on(addr: impl ToSocketAddrs) -> Self {
+        let listener = Arc::new(TcpListener::bind(addr).unwrap());
+        let theirs = listener.clone();
+        let thread = Some(std::thread::spawn(move || while theirs.accept().is_ok() {}));
+        Self { listener, thread }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        // Ends the wait of the thread, and with it the listening.
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }

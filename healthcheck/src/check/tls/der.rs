@@ -2,7 +2,7 @@
 
 /// Seconds after 1970 at which a certificate ends (`notAfter`, RFC 5280 §4.1.2.5); `None` if it is none, or ended before
 /// 1970.
-pub(super) fn not_after(certificate: &[u8]) -> Option<u64> {
+pub(crate) fn not_after(certificate: &[u8]) -> Option<u64> {
     let (certificate, _) = element(certificate, SEQUENCE)?;
     let (mut rest, _) = element(certificate, SEQUENCE)?;
     if let Some((_, after)) = element(rest, VERSION) {
