@@ -65,66 +65,73 @@ fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }
 
+/// Each round does everything once, each in a table of its own, starting with another one each time.
 fn load() {
     let table = table();
     let requests = table.requests();
     let batch = Batch::from_iter(requests.iter().copied());
-    let rules = write_rules(&requests);
-    fs::write("/tmp/bench-rules", &rules).unwrap();
+    fs::write("/tmp/bench-rules", write_rules(&requests)).unwrap();
     let mut times = [const { Vec::new() }; 4];
     let mut calls = String::new();
     for round in 0..ROUNDS {
-        // Raw.
-        let name = namespace(&format!("raw-{round}"));
-        let (socket, family) = raw_socket(&name);
-        let windows = windows(&requests, family, socket.limits());
-        let mut buffer = Vec::new();
-        let start = Instant::now();
-        for window in &windows {
-            socket.try_send(window).unwrap();
-            let answer = socket.try_receive(&mut buffer).unwrap().unwrap();
-            assert_eq!(answer[16..20], [0; 4], "an acknowledgement");
+        for number in 0..times.len() {
+            let way = (round + number) % times.len();
+            // ipvsadm takes as long as ten rounds of the others.
+            if way == 3 && round % 4 != 0 {
+                continue;
+            }
+            let name = namespace(&format!("{way}-{round}"));
+            let taken = match way {
+                0 => load_raw(&name, &requests),
+                1 => {
+                    let client = Client::open_named(&name).unwrap();
+                    let before = client.with_transport(|socket| socket.counters());
+                    let start = Instant::now();
+                    client.apply(&batch).unwrap().into_result().unwrap();
+                    let taken = start.elapsed();
+                    let after = client.with_transport(|socket| socket.counters());
+                    calls = format!(
+                        "{} system calls for {} rules",
+                        after.sends + after.receives - before.sends - before.receives,
+                        requests.len()
+                    );
+                    taken
+                }
+                2 => {
+                    let client = Client::open_named(&name).unwrap();
+                    let start = Instant::now();
+                    client.reconcile(&table, &ReconcileOptions::default()).unwrap();
+                    start.elapsed()
+                }
+                _ => {
+                    let input = File::open("/tmp/bench-rules").unwrap();
+                    let start = Instant::now();
+                    run(Command::new("ip")
+                        .args(["netns", "exec", &name, "ipvsadm", "-R"])
+                        .stdin(input));
+                    start.elapsed()
+                }
+            };
+            times[way].push(taken);
+            assert_eq!(Client::open_named(&name).unwrap().services().unwrap().len(), 250);
         }
-        times[0].push(start.elapsed());
-        assert_eq!(Client::open_named(&name).unwrap().services().unwrap().len(), 250);
-
-        // A batch.
-        let name = namespace(&format!("batch-{round}"));
-        let client = Client::open_named(&name).unwrap();
-        let before = client.with_transport(|socket| socket.counters());
-        let start = Instant::now();
-        client.apply(&batch).unwrap().into_result().unwrap();
-        times[1].push(start.elapsed());
-        let after = client.with_transport(|socket| socket.counters());
-        calls = format!(
-            "{} system calls for {} rules",
-            after.sends + after.receives - before.sends - before.receives,
-            requests.len()
-        );
-
-        // A reconciliation.
-        let name = namespace(&format!("reconcile-{round}"));
-        let client = Client::open_named(&name).unwrap();
-        let start = Instant::now();
-        client.reconcile(&table, &ReconcileOptions::default()).unwrap();
-        times[2].push(start.elapsed());
-
-        // ipvsadm, which takes as long as all the others together, less often.
-        if round % 3 != 0 {
-            continue;
-        }
-        let name = namespace(&format!("ipvsadm-{round}"));
-        let input = File::open("/tmp/bench-rules").unwrap();
-        let start = Instant::now();
-        run(Command::new("ip")
-            .args(["netns", "exec", &name, "ipvsadm", "-R"])
-            .stdin(input));
-        times[3].push(start.elapsed());
-        assert_eq!(Client::open_named(&name).unwrap().services().unwrap().len(), 250);
     }
-    println!("load, 250 services x 40 destinations:");
+    println!("load, 250 services x 40 destinations, {ROUNDS} rounds:");
     report(&["raw", "batch", "reconcile", "ipvsadm -R"], &times);
     println!("  {calls}");
+}
+
+fn load_raw(name: &str, requests: &[Request]) -> Duration {
+    let (socket, family) = raw_socket(name);
+    let windows = windows(requests, family, socket.limits());
+    let mut buffer = Vec::new();
+    let start = Instant::now();
+    for window in &windows {
+        socket.try_send(window).unwrap();
+        let answer = socket.try_receive(&mut buffer).unwrap().unwrap();
+        assert_eq!(answer[16..20], [0; 4], "an acknowledgement");
+    }
+    start.elapsed()
 }
 
 fn read() {
@@ -147,43 +154,38 @@ fn read() {
     let windows = windows(&dumps, family, socket.limits());
     let mut times = [const { Vec::new() }; 4];
     let mut calls = String::new();
-    for round in 0..ROUNDS * 2 {
-        let mut buffer = Vec::new();
-        let start = Instant::now();
-        for window in &windows {
-            socket.try_send(window).unwrap();
-            // NLMSG_DONE comes by itself in these dumps: its number is in the header.
-            while socket.try_receive(&mut buffer).unwrap().unwrap()[4] != 3 {}
+    let mut buffer = Vec::new();
+    for round in 0..ROUNDS {
+        for number in 0..times.len() {
+            let way = (round + number) % times.len();
+            let start = Instant::now();
+            match way {
+                0 => {
+                    for window in &windows {
+                        socket.try_send(window).unwrap();
+                        // NLMSG_DONE comes by itself in these dumps: its number is in the header.
+                        while socket.try_receive(&mut buffer).unwrap().unwrap()[4] != 3 {}
+                    }
+                }
+                1 => {
+                    let before = client.with_transport(|socket| socket.counters());
+                    let snapshot = client.snapshot().unwrap();
+                    assert_eq!(snapshot.services.len(), 250);
+                    let after = client.with_transport(|socket| socket.counters());
+                    calls = format!(
+                        "{} system calls for 10,250 rows",
+                        after.sends + after.receives - before.sends - before.receives
+                    );
+                }
+                2 => assert!(client.reconcile(&table, &options).unwrap().is_empty()),
+                _ => run(Command::new("ip")
+                    .args(["netns", "exec", &name, "ipvsadm", "-L", "-n"])
+                    .stdout(Stdio::null())),
+            }
+            times[way].push(start.elapsed());
         }
-        times[0].push(start.elapsed());
-
-        let before = client.with_transport(|socket| socket.counters());
-        let start = Instant::now();
-        let resident = memory();
-        let snapshot = client.snapshot().unwrap();
-        times[1].push(start.elapsed());
-        if round == 0 {
-            println!("a snapshot of 10,250 rows holds {} KiB", memory() - resident);
-        }
-        let after = client.with_transport(|socket| socket.counters());
-        calls = format!(
-            "{} system calls for 10,250 rows",
-            after.sends + after.receives - before.sends - before.receives
-        );
-        assert_eq!(snapshot.services.len(), 250);
-        drop(snapshot);
-
-        let start = Instant::now();
-        assert!(client.reconcile(&table, &options).unwrap().is_empty());
-        times[2].push(start.elapsed());
-
-        let start = Instant::now();
-        run(Command::new("ip")
-            .args(["netns", "exec", &name, "ipvsadm", "-L", "-n"])
-            .stdout(Stdio::null()));
-        times[3].push(start.elapsed());
     }
-    println!("read, 250 services x 40 destinations:");
+    println!("read, 250 services x 40 destinations, {ROUNDS} rounds:");
     report(
         &["raw dump", "snapshot", "reconcile, nothing to do", "ipvsadm -Ln"],
         &times,
@@ -191,13 +193,23 @@ fn read() {
     println!("  {calls}");
 }
 
+/// The median of each way, and between the quartiles of how many times the raw one's median it is.
 fn report(names: &[&str], times: &[Vec<Duration>]) {
-    // The fastest of several interleaved rounds: whatever else ran meanwhile only ever adds.
-    let least = |times: &[Duration]| times.iter().min().unwrap().as_secs_f64();
-    let floor = least(&times[0]);
+    let quarter = |times: &[Duration], quarters: usize| {
+        let mut sorted = times.to_vec();
+        sorted.sort();
+        sorted[(sorted.len() - 1) * quarters / 4].as_secs_f64()
+    };
+    let floor = quarter(&times[0], 2);
     for (name, times) in names.iter().zip(times) {
-        let time = least(times);
-        println!("  {name:<26} {:>9.1} ms  {:>6.2} x raw", time * 1e3, time / floor);
+        let [low, median, high] = [1, 2, 3].map(|quarters| quarter(times, quarters));
+        println!(
+            "  {name:<26} median {:>8.1} ms, {:>5.2} x raw (quartiles {:.2} to {:.2})",
+            median * 1e3,
+            median / floor,
+            low / floor,
+            high / floor
+        );
     }
 }
 
@@ -249,13 +261,6 @@ fn windows(requests: &[Request], family: u16, limits: Limits) -> Vec<Vec<u8>> {
     windows
 }
 
-/// The memory that this process has in use, in KiB.
-fn memory() -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 12;
 const REST: &str =
     "test ! -e /proc/sys/net/ipv4/vs/run_estimation || echo 0 >/proc/sys/net/ipv4/vs/run_estimation";
