@@ -25,7 +25,7 @@ impl<const MAX: usize> Name<MAX> {
     /// The name, if the text can be one.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let fits = (1..=MAX.min(ROOM)).contains(&text.len());
+        let fits = (1..=MAX.min(ROOM - 1)).contains(&text.len());
         let clean = !text
             .chars()
             .any(|c| c.is_whitespace() || c.is_control() || c == '/');
@@ -38,6 +38,11 @@ impl<const MAX: usize> Name<MAX> {
     /// A name known to be one.
     pub(crate) const fn constant(bytes: [u8; ROOM], length: u8) -> Self {
         Self { bytes, length }
+    }
+
+    /// The bytes of the text and the NUL that the kernel wants after them.
+    pub(crate) fn with_nul(&self) -> &[u8] {
+        self.bytes.get(..=usize::from(self.length)).unwrap_or(&[0])
     }
 
     /// The text.

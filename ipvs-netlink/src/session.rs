@@ -268,6 +268,10 @@ impl<T: Transport> Session<T> {
                 wrong.get_or_insert(error);
             }
         })?;
+        // The memory of an ordinary call is kept for the next one, that of a whole table is not.
+        if requests.len() > KEPT {
+            self.wire = netlink_batch::Batch::new();
+        }
         match wrong {
             Some(error) => Err(error),
             None => Ok(report),
@@ -298,5 +302,7 @@ fn check(report: &Report, requests: &[Request]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Of so many requests at most the memory is kept.
+const KEPT: usize = 256;
 /// So often a reconciliation starts over because somebody else changed the same services.
 const ROUNDS: u32 = 4;

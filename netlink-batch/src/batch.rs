@@ -80,11 +80,10 @@ impl Batch {
 
     fn push(&mut self, kind: u16, flags: u16, item: ItemKind, body: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(&kind.to_ne_bytes());
+        let [k0, k1] = kind.to_ne_bytes();
+        let [f0, f1] = (flags | NLM_F_REQUEST).to_ne_bytes();
         self.bytes
-            .extend_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
-        self.bytes.extend_from_slice(&[0; 8]);
+            .extend_from_slice(&[0, 0, 0, 0, k0, k1, f0, f1, 0, 0, 0, 0, 0, 0, 0, 0]);
         body(&mut self.bytes);
         // A body that took bytes away has only hurt itself: the header is made whole again.
         self.bytes.resize(self.bytes.len().max(start + HEADER), 0);

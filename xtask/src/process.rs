@@ -23,9 +23,9 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Builds the target of this name with a `cargo` command that would also run it, and returns where it is.
+/// Builds the target of this name with a `cargo` command that runs nothing, and returns where it is.
 pub(crate) fn executable(command: &[&str], name: &str) -> Result<PathBuf> {
-    let messages = read(cargo(command).args(["--no-run", "--message-format=json"]))?;
+    let messages = read(cargo(command).args(["--message-format=json"]))?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -27,6 +27,10 @@ pub(crate) enum Need {
     NfTables,
     /// A kernel with IPVS. The suite runs as root on the host's if it has it, else on each kernel of [`crate::vm`].
     IpvsKernel,
+    /// An example of the package, built; the tests find its path in the variable `EXAMPLE_NAME`.
+    Example(&'static str),
+    /// This program; the tests find its path in the variable `XTASK`.
+    Xtask,
 }
 
 pub(crate) const SUITES: &[Suite] = &[
@@ -148,7 +152,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         package: "ipvs-netlink",
         binary: "kernel",
-        needs: &[Need::IpvsKernel],
+        needs: &[Need::IpvsKernel, Need::Example("ipvsadm"), Need::Xtask],
     },
 ];
 
@@ -161,8 +165,7 @@ impl Need {
             Self::Program(name) if !has_program(name) => Some(format!("the program {name}")),
             Self::IpvsKernel => vm::missing(),
             Self::NfTables if !has_nf_tables() => Some("a kernel with nf_tables".to_owned()),
-            Self::NfTables => None,
-            Self::Root | Self::Program(_) => None,
+            Self::Root | Self::Program(_) | Self::NfTables | Self::Example(_) | Self::Xtask => None,
         }
     }
 }

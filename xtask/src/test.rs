@@ -1,5 +1,6 @@
 //! Every test, with a count at the end of what passed, failed and could not run.
 
+use std::env;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -70,7 +71,9 @@ pub(crate) fn run(options: &Options) -> Result {
         let before = counts.passed + counts.failed;
         let arguments = ["--ignored", "--test-threads=1"];
         let (times, passed) = match suite.needs.iter().any(|need| matches!(need, Need::IpvsKernel)) {
-            true => vm::run_tests(&suite.executable()?, &arguments, |line| counts.add(line))?,
+            true => vm::run_tests(&suite.executable()?, &arguments, &suite.luggage()?, |line| {
+                counts.add(line);
+            })?,
             false => {
                 let mut command = suite.command();
                 command.args(arguments);
@@ -129,6 +132,7 @@ impl Suite {
     fn executable(&self) -> Result<PathBuf> {
         let command = [
             "test",
+            "--no-run",
             "--all-features",
             "--package",
             self.package,
@@ -136,6 +140,33 @@ impl Suite {
             self.binary,
         ];
         executable(&command, self.binary)
+    }
+
+    /// What has to come along when the suite runs on another kernel.
+    fn luggage(&self) -> Result<vm::Luggage> {
+        let mut luggage = vm::Luggage::default();
+        for need in self.needs {
+            match *need {
+                Need::Program(name) => luggage.programs.push(name.to_owned()),
+                Need::Example(name) => {
+                    let command = [
+                        "build",
+                        "--all-features",
+                        "--package",
+                        self.package,
+                        "--example",
+                        name,
+                    ];
+                    luggage.named(
+                        &format!("EXAMPLE_{}", name.to_uppercase()),
+                        executable(&command, name)?,
+                    );
+                }
+                Need::Xtask => luggage.named("XTASK", env::current_exe()?),
+                Need::Root | Need::NfTables | Need::IpvsKernel => {}
+            }
+        }
+        Ok(luggage)
     }
 
     /// How many tests the suite has.

@@ -61,6 +61,14 @@ pub(crate) struct Lab {
     memory: u32,
 }
 
+/// What a test binary needs besides itself. Files keep their paths.
+#[derive(Default)]
+pub(crate) struct Luggage {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) programs: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
 pub(crate) fn run(options: &Options) -> Result {
     let mut lab = Lab::new(options.kernel.as_deref());
     lab.timeout = Duration::from_secs(options.timeout);
@@ -84,7 +92,10 @@ pub(crate) fn run(options: &Options) -> Result {
     let mut command = options.command.clone();
     if let Some(bench) = &options.bench {
         let (package, name) = bench.split_once('/').ok_or("--bench takes PACKAGE/BENCH")?;
-        let program = executable(&["bench", "--package", package, "--bench", name], name)?;
+        let program = executable(
+            &["bench", "--no-run", "--package", package, "--bench", name],
+            name,
+        )?;
         command.insert(0, program.to_string_lossy().into_owned());
     }
     let status = lab.run(&command, |line| println!("{line}"))?;
@@ -136,6 +147,7 @@ pub(crate) fn host_has_ipvs() -> bool {
 pub(crate) fn run_tests(
     binary: &Path,
     arguments: &[&str],
+    luggage: &Luggage,
     mut each: impl FnMut(&str),
 ) -> Result<(usize, bool)> {
     let kernels: Vec<Option<&str>> = match host_has_ipvs() {
@@ -154,6 +166,11 @@ pub(crate) fn run_tests(
         command.extend(arguments.iter().map(|word| (*word).to_owned()));
         let mut lab = Lab::new(*kernel);
         lab.timeout = SUITE_TIMEOUT;
+        for file in &luggage.files {
+            lab.file(file, file);
+        }
+        lab.programs.clone_from(&luggage.programs);
+        lab.environment.clone_from(&luggage.environment);
         let status = lab.run(&command, |line| {
             println!("{line}");
             each(line);
@@ -161,6 +178,15 @@ pub(crate) fn run_tests(
         passed &= status == 0;
     }
     Ok((kernels.len(), passed))
+}
+
+impl Luggage {
+    /// A file whose path the tests find in this variable.
+    pub(crate) fn named(&mut self, variable: &str, file: PathBuf) {
+        self.environment
+            .push((variable.to_owned(), file.to_string_lossy().into_owned()));
+        self.files.push(file);
+    }
 }
 
 impl Lab {

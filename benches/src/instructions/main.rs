@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+mod ipvs_netlink;
 mod lvs_sched;
 mod vrrp_fsm;
 mod vrrp_proto;
@@ -11,7 +12,12 @@ mod vrrp_proto;
 type Case = (&'static str, fn(u64));
 
 /// One array for each crate, in a file named after it.
-const CASES: &[&[Case]] = &[lvs_sched::CASES, vrrp_fsm::CASES, vrrp_proto::CASES];
+const CASES: &[&[Case]] = &[
+    ipvs_netlink::CASES,
+    lvs_sched::CASES,
+    vrrp_fsm::CASES,
+    vrrp_proto::CASES,
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

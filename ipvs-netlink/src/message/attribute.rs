@@ -40,23 +40,33 @@ pub(crate) fn u64_bytes<O: Order>(value: u64) -> [u8; 8] {
     }
 }
 
-/// Appends an attribute with these bytes.
+/// Appends an attribute with these bytes. Inlined, so that a length known where it is called costs nothing to pad.
+#[inline(always)]
 pub(crate) fn put<O: Order>(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    nest::<O>(out, kind, |out| out.extend_from_slice(value));
+    // Nothing written here comes near 64 KiB.
+    let [l0, l1] = u16_bytes::<O>(u16::try_from(4 + value.len()).unwrap_or(u16::MAX));
+    let [k0, k1] = u16_bytes::<O>(kind);
+    out.extend_from_slice(&[l0, l1, k0, k1]);
+    out.extend_from_slice(value);
+    let padding: &[u8] = match value.len() % 4 {
+        1 => &[0; 3],
+        2 => &[0; 2],
+        3 => &[0; 1],
+        _ => &[],
+    };
+    out.extend_from_slice(padding);
 }
 
-/// Appends an attribute whose value `write` appends.
+/// Appends an attribute whose value consists of those that `write` appends.
 pub(crate) fn nest<O: Order>(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(&u16_bytes::<O>(kind));
+    let [k0, k1] = u16_bytes::<O>(kind);
+    out.extend_from_slice(&[0, 0, k0, k1]);
     write(out);
-    // Nothing written here comes near 64 KiB.
     let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
     if let Some(place) = out.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) {
         *place = u16_bytes::<O>(length);
     }
-    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 /// One attribute: its number without flags, and its value.
@@ -96,7 +106,7 @@ impl<'a, O: Order> Iterator for Attributes<'a, O> {
             return Some(Err(DecodeError::Truncated));
         };
         // The last one need not be padded.
-        self.rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        self.rest = rest.get((length + 3) & !3..).unwrap_or(&[]);
         let kind = read_u16::<O>([k0, k1]) & KIND;
         Some(Ok(Attribute { kind, value }))
     }
@@ -118,7 +128,7 @@ fn read_u32<O: Order>(bytes: [u8; 4]) -> u32 {
     }
 }
 
-fn read_u64<O: Order>(bytes: [u8; 8]) -> u64 {
+pub(crate) fn read_u64<O: Order>(bytes: [u8; 8]) -> u64 {
     if O::BIG {
         u64::from_be_bytes(bytes)
     } else {

@@ -1,4 +1,6 @@
-use super::attribute::{Attribute, Native, Order, attributes, nest, put, u32_bytes, u64_bytes};
+use super::attribute::{
+    Attribute, Native, Order, attributes, nest, put, read_u64, u16_bytes, u32_bytes, u64_bytes,
+};
 use super::number::{dest, info, service, top};
 use super::request::{
     DaemonFields, DestinationFields, ServiceFields, put_daemon_fields, put_destination_fields,
@@ -147,8 +149,8 @@ impl Reply {
         for attribute in attributes::<O>(bytes) {
             let attribute = attribute?;
             match attribute.kind {
-                service::STATS => counters.read::<O>(attribute.value, false)?,
-                service::STATS64 => counters.read::<O>(attribute.value, true)?,
+                service::STATS => counters.narrow = attribute.value,
+                service::STATS64 => counters.wide = attribute.value,
                 _ => {
                     if !fields.take::<O>(attribute)? {
                         unknown.push(UnknownAttribute::of(attribute));
@@ -158,7 +160,7 @@ impl Reply {
         }
         Ok(ServiceEntry {
             service: fields.service()?,
-            stats: counters.stats,
+            stats: counters.read::<O>()?,
             unknown,
         })
     }
@@ -174,8 +176,8 @@ impl Reply {
                 dest::ACTIVE_CONNS => active = attribute.u32::<O>()?,
                 dest::INACT_CONNS => inactive = attribute.u32::<O>()?,
                 dest::PERSIST_CONNS => persistent = attribute.u32::<O>()?,
-                dest::STATS => counters.read::<O>(attribute.value, false)?,
-                dest::STATS64 => counters.read::<O>(attribute.value, true)?,
+                dest::STATS => counters.narrow = attribute.value,
+                dest::STATS64 => counters.wide = attribute.value,
                 _ => {
                     if !fields.take::<O>(attribute)? {
                         unknown.push(UnknownAttribute::of(attribute));
@@ -188,7 +190,7 @@ impl Reply {
             active,
             inactive,
             persistent,
-            stats: counters.stats,
+            stats: counters.read::<O>()?,
             unknown,
         })
     }
@@ -262,45 +264,83 @@ impl UnknownAttribute {
     }
 }
 
-/// STATS and STATS64 name the same counters; the wider ones win, whichever comes first.
+/// STATS and STATS64 hold the same counters; the wider ones win where there are any.
 #[derive(Default)]
-struct Counters {
-    stats: Stats,
-    wide: bool,
+struct Counters<'a> {
+    narrow: &'a [u8],
+    wide: &'a [u8],
 }
 
-impl Counters {
-    fn read<O: Order>(&mut self, bytes: &[u8], wide: bool) -> Result<(), DecodeError> {
-        if self.wide && !wide {
-            return Ok(());
-        }
-        self.wide |= wide;
-        let stats = &mut self.stats;
-        for attribute in attributes::<O>(bytes) {
-            let attribute = attribute?;
-            let place = match attribute.kind {
-                1 => &mut stats.connections,
-                2 => &mut stats.packets_in,
-                3 => &mut stats.packets_out,
-                4 => &mut stats.bytes_in,
-                5 => &mut stats.bytes_out,
-                6 => &mut stats.rates.connections,
-                7 => &mut stats.rates.packets_in,
-                8 => &mut stats.rates.packets_out,
-                9 => &mut stats.rates.bytes_in,
-                10 => &mut stats.rates.bytes_out,
-                // 11 is padding; what may come later is not among our counters.
-                _ => continue,
-            };
-            *place = if attribute.value.len() >= 8 {
-                attribute.u64::<O>()?
-            } else {
-                u64::from(attribute.u32::<O>()?)
-            };
-        }
-        Ok(())
+impl Counters<'_> {
+    fn read<O: Order>(&self) -> Result<Stats, DecodeError> {
+        let bytes = if self.wide.is_empty() {
+            self.narrow
+        } else {
+            self.wide
+        };
+        let values = match wide_in_order::<O>(bytes) {
+            Some(values) => values,
+            None => one_by_one::<O>(bytes)?,
+        };
+        let [
+            connections,
+            packets_in,
+            packets_out,
+            bytes_in,
+            bytes_out,
+            rates @ ..,
+        ] = values;
+        Ok(Stats {
+            connections,
+            packets_in,
+            packets_out,
+            bytes_in,
+            bytes_out,
+            rates: Rates {
+                connections: rates[0],
+                packets_in: rates[1],
+                packets_out: rates[2],
+                bytes_in: rates[3],
+                bytes_out: rates[4],
+            },
+        })
     }
 }
+
+/// All ten as every kernel on x86 and ARM writes them. Half of what there is to read of a destination is this.
+fn wide_in_order<O: Order>(bytes: &[u8]) -> Option<[u64; COUNTERS]> {
+    let (chunks, rest) = bytes.as_chunks::<12>();
+    let chunks: &[_; COUNTERS] = chunks.try_into().ok()?;
+    let mut values = [0; COUNTERS];
+    for (number, (chunk, place)) in (1_u16..).zip(chunks.iter().zip(&mut values)) {
+        let ([l0, l1], [k0, k1]) = (u16_bytes::<O>(12), u16_bytes::<O>(number));
+        let [head @ .., a, b, c, d, e, f, g, h] = *chunk;
+        if head != [l0, l1, k0, k1] {
+            return None;
+        }
+        *place = read_u64::<O>([a, b, c, d, e, f, g, h]);
+    }
+    rest.is_empty().then_some(values)
+}
+
+fn one_by_one<O: Order>(bytes: &[u8]) -> Result<[u64; COUNTERS], DecodeError> {
+    let mut values = [0; COUNTERS];
+    for attribute in attributes::<O>(bytes) {
+        let attribute = attribute?;
+        // The first has number 1. 11 is padding; what may come later is not among our counters.
+        let index = usize::from(attribute.kind).wrapping_sub(1);
+        if let Some(place) = values.get_mut(index) {
+            *place = match attribute.u64::<O>() {
+                Ok(wide) => wide,
+                Err(_) => u64::from(attribute.u32::<O>()?),
+            };
+        }
+    }
+    Ok(values)
+}
+
+/// Five counters and their rates.
+const COUNTERS: usize = 10;
 
 fn put_stats<O: Order>(out: &mut Vec<u8>, narrow: u16, wide: u16, stats: &Stats) {
     let Rates {

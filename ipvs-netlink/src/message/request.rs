@@ -545,10 +545,10 @@ pub(super) fn read_timeout<O: Order>(
 
 pub(super) fn put_service_fields<O: Order>(out: &mut Vec<u8>, service: &Service, hashed: u32, mask: u32) {
     put_key::<O>(out, &service.key);
-    put_name::<O>(out, service::SCHED_NAME, service.scheduler.name().as_str());
+    put::<O>(out, service::SCHED_NAME, service.scheduler.name().with_nul());
     let persistence = service.persistence;
     if let Some(engine) = persistence.and_then(|persistence| persistence.engine) {
-        put_name::<O>(out, service::PE_NAME, engine.as_str());
+        put::<O>(out, service::PE_NAME, engine.with_nul());
     }
     let mut flags = (u32::from(service.scheduler.flags().bits()) << flag::SCHEDULER_SHIFT) | hashed;
     if persistence.is_some() {
@@ -557,10 +557,8 @@ pub(super) fn put_service_fields<O: Order>(out: &mut Vec<u8>, service: &Service,
     if service.one_packet {
         flags |= flag::ONE_PACKET;
     }
-    nest::<O>(out, service::FLAGS, |out| {
-        out.extend_from_slice(&u32_bytes::<O>(flags));
-        out.extend_from_slice(&u32_bytes::<O>(mask));
-    });
+    let ([f0, f1, f2, f3], [m0, m1, m2, m3]) = (u32_bytes::<O>(flags), u32_bytes::<O>(mask));
+    put::<O>(out, service::FLAGS, &[f0, f1, f2, f3, m0, m1, m2, m3]);
     let timeout = persistence.map_or(0, |persistence| persistence.timeout.seconds());
     put::<O>(out, service::TIMEOUT, &u32_bytes::<O>(timeout));
     let granularity = persistence.map_or(Granularity::Address, |persistence| persistence.granularity);
@@ -641,7 +639,7 @@ fn put_daemon<O: Order>(out: &mut Vec<u8>, daemon: &Daemon) {
 
 pub(super) fn put_daemon_fields<O: Order>(out: &mut Vec<u8>, daemon: &Daemon) {
     put::<O>(out, daemon::STATE, &u32_bytes::<O>(role_number(daemon.role)));
-    put_name::<O>(out, daemon::MCAST_IFN, daemon.interface.as_str());
+    put::<O>(out, daemon::MCAST_IFN, daemon.interface.with_nul());
     put::<O>(out, daemon::SYNC_ID, &u32_bytes::<O>(u32::from(daemon.sync_id)));
     if let Some(length) = daemon.options.max_length {
         put::<O>(out, daemon::SYNC_MAXLEN, &u16_bytes::<O>(length));
@@ -669,13 +667,6 @@ pub(super) fn put_timeouts<O: Order>(out: &mut Vec<u8>, timeouts: &Timeouts) {
             put::<O>(out, kind, &u32_bytes::<O>(timeout.seconds()));
         }
     }
-}
-
-fn put_name<O: Order>(out: &mut Vec<u8>, kind: u16, name: &str) {
-    nest::<O>(out, kind, |out| {
-        out.extend_from_slice(name.as_bytes());
-        out.push(0);
-    });
 }
 
 const fn role_number(role: DaemonRole) -> u32 {
@@ -713,6 +704,9 @@ fn octets(address: IpAddr) -> [u8; 16] {
 
 /// Up to 16 bytes; fewer are filled up with zeroes, as the kernel does.
 fn address_bytes(value: &[u8]) -> [u8; 16] {
+    if let Some(bytes) = value.first_chunk() {
+        return *bytes;
+    }
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().zip(value) {
         *to = *from;

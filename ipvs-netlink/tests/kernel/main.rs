@@ -5,7 +5,9 @@
 
 mod agreement;
 mod errors;
+mod example;
 mod reconcile;
+mod refusals;
 mod support;
 mod traffic;
 mod views;

@@ -62,6 +62,22 @@ fn ten_thousand_destinations_survive_edits_behind_our_back() {
 
 #[test]
 #[ignore = "needs an IPVS kernel"]
+fn two_clients_at_once_both_end_with_what_they_want() {
+    let client = client();
+    let wanted = big_table();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let changes = Client::open().unwrap().reconcile(&wanted, &all()).unwrap();
+                assert!(changes.refused.is_empty(), "{:?}", changes.refused.first());
+            });
+        }
+    });
+    assert!(client.reconcile(&wanted, &all()).unwrap().is_empty());
+}
+
+#[test]
+#[ignore = "needs an IPVS kernel"]
 fn an_overrun_is_noticed_and_made_good() {
     let client = client();
     let wanted = Table {

@@ -127,3 +127,36 @@ fn a_namespace_has_a_table_of_its_own() {
     run("ip", &["netns", "del", &name]);
     assert!(matches!(Client::open_named(&name), Err(Error::Namespace(_))));
 }
+
+/// A host whose kernel has IPVS needs no other: what this test runs on is such a host to `cargo xtask vm`.
+#[test]
+#[ignore = "needs an IPVS kernel"]
+fn on_a_host_that_has_ipvs_the_laboratory_is_a_namespace_of_its_own() {
+    let xtask = std::env::var("XTASK").expect("set by cargo xtask test");
+    let vm = |words: &[&str]| {
+        let output = std::process::Command::new(&xtask)
+            .args(["vm", "--env", "GREETING=a b", "--"])
+            .args(words)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).trim().to_owned(),
+        )
+    };
+    client().add_service(service(80)).unwrap();
+    let here = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let (status, there) = vm(&["readlink", "/proc/self/ns/net"]);
+    assert_eq!(status, Some(0), "{there}");
+    assert!(
+        there.starts_with("net:[") && there != here.to_string_lossy(),
+        "{there}"
+    );
+    // It has a table of its own.
+    assert_eq!(vm(&["ipvsadm", "-S", "-n"]), (Some(0), String::new()));
+    assert_eq!(
+        vm(&["sh", "-c", "echo $GREETING; exit 7"]),
+        (Some(7), "a b".to_owned())
+    );
+}
