@@ -1,4 +1,6 @@
-//! The status and the metrics over HTTP, to be read by machines on this host.
+//! The status over HTTP: a page for people, JSON and metrics for machines.
+
+mod history;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -9,16 +11,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::control::Control;
 use crate::error::Error;
+use crate::http::history::{History, KEEP_UP};
 use crate::metrics::metrics;
 
-/// Answers `GET /metrics` (Prometheus), `GET /status` (JSON) and `GET /healthz`. Nothing can be changed through it.
+/// Answers `GET /` (a page that shows the status, live), `GET /status` and `GET /history` (JSON), `GET /metrics`
+/// (Prometheus) and `GET /healthz`. Nothing can be changed through it.
+///
+/// `/history` has what the page draws a timeline of: `{"host": "…", "virtual_routers": {"VI_1": [{"since": "RFC 3339 time",
+/// "state": "active", "reason": "…", "active_router": "10.1.10.2"}]}, "events": […]}`, oldest first, since this was started
+/// and no more than the last 50 of each virtual router and the last 200 events. Who is active while this host is not is
+/// looked at every few seconds.
 ///
 /// It has a thread of its own, takes a bounded number of connections, and closes those that are slow. It asks nobody who
 /// they are, so it belongs on a loopback address. Dropping it ends it.
@@ -38,6 +50,7 @@ impl HttpServer {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopped) = oneshot::channel();
+        let history = Arc::new(History::new(control.as_ref()));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -48,7 +61,8 @@ impl HttpServer {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = serve(listener, control) => {}
+                        () = serve(listener, &control, &history) => {}
+                        () = keep_up(control.as_ref(), &history) => {}
                         _ = stopped => {}
                     }
                 });
@@ -83,7 +97,14 @@ impl fmt::Debug for HttpServer {
     }
 }
 
-async fn serve(listener: TcpListener, control: Arc<dyn Control>) {
+async fn keep_up(control: &dyn Control, history: &History) {
+    loop {
+        history.keep_up(control);
+        tokio::time::sleep(KEEP_UP).await;
+    }
+}
+
+async fn serve(listener: TcpListener, control: &Arc<dyn Control>, history: &Arc<History>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -104,10 +125,10 @@ async fn serve(listener: TcpListener, control: Arc<dyn Control>) {
                 continue;
             }
         };
-        let control = Arc::clone(&control);
+        let (control, history) = (Arc::clone(control), Arc::clone(history));
         tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
-                let response = respond(&request, control.as_ref());
+                let response = respond(&request, control.as_ref(), &history);
                 async { Ok::<_, Infallible>(response) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
@@ -125,45 +146,66 @@ async fn serve(listener: TcpListener, control: Arc<dyn Control>) {
     }
 }
 
-fn respond(request: &Request<Incoming>, control: &dyn Control) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, control: &dyn Control, history: &History) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = text(
-            StatusCode::METHOD_NOT_ALLOWED,
-            PLAIN,
-            "only to be read\n".to_owned(),
-        );
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only to be read\n");
         response
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
+        "/" => text(StatusCode::OK, HTML, include_str!("http/page/index.html")),
+        "/page.css" => text(StatusCode::OK, CSS, include_str!("http/page/page.css")),
+        "/page.js" => text(StatusCode::OK, JAVASCRIPT, include_str!("http/page/page.js")),
         "/metrics" => text(StatusCode::OK, PROMETHEUS, metrics(&control.status())),
-        "/status" => match serde_json::to_string(&control.status()) {
-            Ok(status) => text(StatusCode::OK, JSON, status + "\n"),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
-        },
-        "/healthz" => text(StatusCode::OK, PLAIN, "alive\n".to_owned()),
+        "/status" => json(serde_json::to_string(&control.status())),
+        "/history" => {
+            history.keep_up(control);
+            json(history.to_json())
+        }
+        "/healthz" => text(StatusCode::OK, PLAIN, "alive\n"),
         _ => text(
             StatusCode::NOT_FOUND,
             PLAIN,
-            "there are /metrics, /status and /healthz\n".to_owned(),
+            "there are /, /status, /history, /metrics and /healthz\n",
         ),
     }
 }
 
-fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn json(body: serde_json::Result<String>) -> Response<Full<Bytes>> {
+    match body {
+        Ok(body) => text(StatusCode::OK, JSON, body + "\n"),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(SAME_ORIGIN, HeaderValue::from_static("same-origin"));
     response
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
+
+/// The page loads its own script and style and asks its own server; nothing else, whatever a name in the status says.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Nobody else's page may load anything from here.
+const SAME_ORIGIN: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 const MOST_CONNECTIONS: usize = 64;
 
@@ -224,9 +266,32 @@ mod tests {
         );
         assert!(ask(&server, "GET /metrics").contains("\nha_virtual_router_state{"));
         assert!(ask(&server, "GET /healthz").ends_with("alive\n"));
-        assert!(ask(&server, "GET /").starts_with("HTTP/1.1 404 "));
+        assert!(ask(&server, "GET /secrets").starts_with("HTTP/1.1 404 "));
         assert!(ask(&server, "POST /status").starts_with("HTTP/1.1 405 "));
         assert!(ask(&server, "nonsense").starts_with("HTTP/1.1 400 "));
+    }
+
+    #[test]
+    fn the_page_and_what_it_loads_come_from_here_only() {
+        let server = HttpServer::start("127.0.0.1:0".parse().unwrap(), Arc::new(Fake)).unwrap();
+        let page = ask(&server, "GET /");
+        assert!(page.contains("content-type: text/html"), "{page}");
+        assert!(
+            page.contains("content-security-policy: default-src 'none'; "),
+            "{page}"
+        );
+        assert!(!page.contains("//"), "{page}");
+        for file in ["page.css", "page.js"] {
+            assert!(page.contains(&format!("=\"{file}\"")), "{page}");
+            assert!(ask(&server, &format!("GET /{file}")).starts_with("HTTP/1.1 200 OK\r\n"));
+        }
+        let history = ask(&server, "GET /history");
+        let history: serde_json::Value =
+            serde_json::from_str(history.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!(
+            history["virtual_routers"]["VI_1"][0]["active_router"],
+            "10.1.10.2"
+        );
     }
 
     #[test]

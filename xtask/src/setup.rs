@@ -32,6 +32,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("postgresql-15", "/usr/lib/postgresql/15/bin/postgres"),
     ("vsftpd", "vsftpd"),
     ("exim4-daemon-light", "exim4"),
+    ("chromium-headless-shell", "chromium-headless-shell"),
+    ("mandoc", "mandoc"),
 ];
 
 /// rustup targets: one without an operating system, one for static binaries.

@@ -82,7 +82,7 @@ pub(crate) struct RunOptions {
     /// Where to listen for the control commands
     #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
     pub(crate) control: PathBuf,
-    /// Where to answer /status and /metrics over HTTP, read-only; meant for a loopback address
+    /// Where to serve the status page, /status, /history and /metrics over HTTP, read-only; meant for a loopback address
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) http: Option<SocketAddr>,
     /// How the log on standard error is written
