@@ -27,6 +27,7 @@ pub struct VirtualAddress {
     pub(crate) home: bool,
     pub(crate) prefix_route: bool,
     pub(crate) preferred: Option<bool>,
+    pub(crate) virtual_mac: bool,
 }
 
 impl VirtualAddress {
@@ -46,6 +47,7 @@ impl VirtualAddress {
             home: false,
             prefix_route: true,
             preferred: None,
+            virtual_mac: false,
         })
     }
 
@@ -65,6 +67,7 @@ impl VirtualAddress {
             home: false,
             prefix_route: true,
             preferred: None,
+            virtual_mac: false,
         }
     }
 
@@ -138,6 +141,14 @@ impl VirtualAddress {
     #[must_use]
     pub fn preferred_source(mut self, preferred: bool) -> Self {
         self.preferred = Some(preferred);
+        self
+    }
+
+    /// Puts the address behind the virtual MAC also where the others are not: on another interface, or although the virtual
+    /// router has none (`use_vmac` behind an address of keepalived's).
+    #[must_use]
+    pub fn virtual_mac(mut self) -> Self {
+        self.virtual_mac = true;
         self
     }
 

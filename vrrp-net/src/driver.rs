@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use vrrp_fsm::{GroupId, Input, Instant, InterfaceId, RouterId, Track, TrackId};
 
+use vrrp_proto::MacAddress;
+
 use crate::Error;
 use crate::election::{Election, Recorder};
 use crate::handle::{Control, Notice, RouterHandle, SeatShared};
@@ -38,6 +40,8 @@ pub struct Driver {
     /// Whose each address is that moves.
     moving: HashMap<IpAddr, Vec<u64>>,
     groups: HashMap<String, GroupId>,
+    /// The queues that announcements share.
+    queues: HashMap<Arc<str>, u32>,
     next_key: u64,
     next_track: u32,
     control: Control,
@@ -99,6 +103,7 @@ impl Driver {
             by_router: HashMap::new(),
             moving: HashMap::new(),
             groups: HashMap::new(),
+            queues: HashMap::new(),
             next_key: 0,
             next_track: OWN_TRACKS,
             control,
@@ -132,6 +137,8 @@ impl Driver {
         let id = self.slots.get(slot).map_or(InterfaceId(0), |slot| slot.id);
         let names = (instance.name.as_str(), instance.interface.as_str());
         let router = self.router.add(now, names, id, parameters.clone())?;
+        #[cfg(feature = "auth-hmac")]
+        self.router.set_signing(now, router, instance.signing.clone())?;
         let key = self.next_key;
         self.next_key += 1;
         let shared = Arc::new(SeatShared::new(
@@ -140,9 +147,12 @@ impl Driver {
             self.status(router, now),
         ));
         let running = self.start_trackers(&instance, &tracks)?;
+        let vmacs = Seat::virtual_links(&instance, &parameters, &|name, mac| self.is_taken(name, mac));
+        let queue = self.queue(&instance);
         let seat = Seat {
             key,
-            vmac: Seat::virtual_link(&instance, &parameters),
+            vmacs,
+            queue,
             instance,
             router,
             slot,
@@ -228,6 +238,8 @@ impl Driver {
     }
 
     fn pass(&mut self, now: Instant) -> Result<(), Error> {
+        #[cfg(feature = "auth-hmac")]
+        self.router.tell_wall_clock(now, || self.host.wall_clock());
         self.receive(now)?;
         let all = self.absorb_events(now);
         while let Some(command) = self.control.take() {
@@ -333,6 +345,22 @@ impl Driver {
         Ok(tracks)
     }
 
+    /// Whether somebody else has a link of this name. One with the MAC address that is wanted was left by a predecessor.
+    pub(super) fn is_taken(&self, name: &str, mac: MacAddress) -> bool {
+        let by_us = self
+            .seats
+            .values()
+            .any(|seat| seat.vmacs.iter().any(|link| link.name == name));
+        by_us || self.table.by_name(name).is_some_and(|link| link.mac != Some(mac))
+    }
+
+    /// The queue in which an instance's announcements wait, if it shares one.
+    pub(super) fn queue(&mut self, instance: &Instance) -> Option<u32> {
+        let group = instance.pace.group.as_ref()?;
+        let next = u32::try_from(self.queues.len()).unwrap_or(u32::MAX);
+        Some(*self.queues.entry(Arc::clone(group)).or_insert(next))
+    }
+
     fn start_trackers(&self, instance: &Instance, tracks: &[Track]) -> Result<Vec<Running>, Error> {
         let trackers = instance.trackers.iter().zip(tracks);
         trackers
@@ -376,10 +404,10 @@ impl Driver {
         let router = seat.router;
         self.feed(now, router, Input::Shutdown);
         self.carry_out(now);
-        if let Some(seat) = self.seats.get_mut(&key)
-            && let Some(index) = seat.vmac.as_mut().and_then(|vmac| vmac.index.take())
-        {
-            self.work.push(key, Change::DeleteLink { interface: index });
+        if let Some(seat) = self.seats.get_mut(&key) {
+            for interface in seat.vmacs.iter_mut().filter_map(|link| link.index.take()) {
+                self.work.push(key, Change::DeleteLink { interface });
+            }
         }
     }
 }

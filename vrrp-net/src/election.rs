@@ -3,11 +3,14 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Deref;
+#[cfg(feature = "auth-hmac")]
+use std::time::Duration;
 
 use vrrp_fsm::{
     Datagram, Discard, GroupId, Input, Instant, InterfaceId, Output, Parameters, RouterId, TrackId,
     TrackStatus, VrrpRouter,
 };
+use vrrp_proto::{Envelope, Priority};
 
 /// Sees everything that the election is told, as it is told: enough to tell it again to another
 /// [`VrrpRouter`], which then decides the same. A journal is written with it.
@@ -69,6 +72,17 @@ pub enum Told<'a> {
         /// Its state.
         status: TrackStatus,
     },
+    /// `VrrpRouter::set_signing`. Whoever writes this down writes down the keys.
+    #[cfg(feature = "auth-hmac")]
+    Signed {
+        /// Whom.
+        router: RouterId,
+        /// How; `None` for not any more.
+        signing: Option<&'a vrrp_fsm::Signing>,
+    },
+    /// `VrrpRouter::handle_wall_clock`: the time since 1970.
+    #[cfg(feature = "auth-hmac")]
+    WallClock(Duration),
     /// [`VrrpRouter::handle_timeout`]: at least one timer was due.
     Timeout,
 }
@@ -78,6 +92,11 @@ pub enum Told<'a> {
 pub(crate) struct Election {
     router: VrrpRouter,
     recorder: Option<Box<dyn Recorder>>,
+    /// When the wall clock was told last, as long as somebody signs.
+    #[cfg(feature = "auth-hmac")]
+    wall_told: Option<Instant>,
+    #[cfg(feature = "auth-hmac")]
+    signing: std::collections::HashSet<RouterId>,
 }
 
 impl Election {
@@ -110,6 +129,8 @@ impl Election {
 
     pub(crate) fn remove(&mut self, now: Instant, router: RouterId) -> Result<(), vrrp_fsm::Error> {
         self.record(now, &Told::Removed(router));
+        #[cfg(feature = "auth-hmac")]
+        self.signing.remove(&router);
         self.router.remove(now, router)
     }
 
@@ -165,6 +186,65 @@ impl Election {
         }
         self.record(now, &Told::Timeout);
         self.router.handle_timeout(now);
+    }
+
+    /// Writes an advertisement, signed if it has to be.
+    pub(crate) fn emit(
+        &mut self,
+        now: Instant,
+        router: RouterId,
+        priority: Priority,
+        envelope: &Envelope,
+        buffer: &mut [u8],
+    ) -> usize {
+        #[cfg(feature = "auth-hmac")]
+        let written = self
+            .router
+            .emit_advertisement(now, router, priority, envelope, buffer);
+        #[cfg(not(feature = "auth-hmac"))]
+        let written = match (self.router.virtual_router(router), now) {
+            (Some(router), _) => router.parameters().emit_advertisement(priority, envelope, buffer),
+            (None, _) => Ok(0),
+        };
+        written.unwrap_or(0)
+    }
+
+    #[cfg(feature = "auth-hmac")]
+    pub(crate) fn set_signing(
+        &mut self,
+        now: Instant,
+        router: RouterId,
+        signing: Option<vrrp_fsm::Signing>,
+    ) -> Result<(), vrrp_fsm::Error> {
+        let signed = match signing {
+            Some(_) => !self.signing.insert(router),
+            None => self.signing.remove(&router),
+        };
+        if signed || signing.is_some() {
+            self.record(
+                now,
+                &Told::Signed {
+                    router,
+                    signing: signing.as_ref(),
+                },
+            );
+            self.router.set_signing(router, signing)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the time of day when it was not told for a second: signatures carry it, and the clock may be set.
+    #[cfg(feature = "auth-hmac")]
+    pub(crate) fn tell_wall_clock(&mut self, now: Instant, wall: impl FnOnce() -> Duration) {
+        let told = self.wall_told.map(|told| now.saturating_since(told));
+        if self.signing.is_empty() || told.is_some_and(|ago| ago < Duration::from_secs(1)) {
+            return;
+        }
+        self.wall_told = Some(now);
+        let wall = wall();
+        self.record(now, &Told::WallClock(wall));
+        self.router
+            .handle_wall_clock(now, wall.as_secs(), wall.subsec_nanos());
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<(RouterId, Output)> {

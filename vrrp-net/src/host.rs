@@ -24,6 +24,9 @@ pub trait Host: fmt::Debug + Send {
     /// The time on the clock of the election, which never goes back and counts suspended time.
     fn now(&self) -> Instant;
 
+    /// The time of day, since 1970. Nothing but signatures depends on it.
+    fn wall_clock(&self) -> Duration;
+
     /// Sleeps until something may have to be done: a packet, an event, a call of the [`Waker`], or the time given to
     /// [`arm`](Self::arm). It may return early.
     ///
@@ -322,8 +325,10 @@ pub struct Announcement {
     pub mac: MacAddress,
     /// 0 for the first time around, 1 for the second…: every address is announced once before any is announced twice.
     pub round: u8,
-    /// How long to wait after the one before it on this interface.
+    /// How long to wait after the one before it in its queue.
     pub pace: Duration,
+    /// Which queue it waits in: `None` for the interface's own. IPv4 and IPv6 have different ones in any case.
+    pub queue: Option<u32>,
 }
 
 /// Something that has happened on the host.

@@ -37,11 +37,13 @@ pub struct Instance {
     pub(crate) source: Option<IpAddr>,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) lease: Lease,
-    pub(crate) pace: Duration,
+    pub(crate) pace: Pace,
     pub(crate) promote_secondaries: bool,
     pub(crate) track_interface: bool,
     pub(crate) group: Option<String>,
     pub(crate) trackers: Vec<Tracker>,
+    #[cfg(feature = "auth-hmac")]
+    pub(crate) signing: Option<vrrp_fsm::Signing>,
     tune: Tune,
 }
 
@@ -65,11 +67,13 @@ impl Instance {
             source: None,
             hop_limit: None,
             lease: Lease::default(),
-            pace: Duration::ZERO,
+            pace: Pace::default(),
             promote_secondaries: false,
             track_interface: true,
             group: None,
             trackers: Vec::new(),
+            #[cfg(feature = "auth-hmac")]
+            signing: None,
             tune: Tune::default(),
         }
     }
@@ -125,6 +129,15 @@ impl Instance {
         self
     }
 
+    /// Signs the advertisements and asks for signatures: keepalived's `auth_hmac`. The driver tells the election the time
+    /// of day, which the hosts have to agree on within the window (`Signing::time_window`).
+    #[cfg(feature = "auth-hmac")]
+    #[must_use]
+    pub fn signing(mut self, signing: vrrp_fsm::Signing) -> Self {
+        self.signing = Some(signing);
+        self
+    }
+
     /// Adds a route that comes and goes with the active role.
     #[must_use]
     pub fn route(mut self, route: VirtualRoute) -> Self {
@@ -170,10 +183,11 @@ impl Instance {
         self
     }
 
-    /// How far apart announcements on one interface are sent at least. The default is no pause.
+    /// How far apart announcements are sent at least: a [`Pace`], or one duration for both families on each interface. The
+    /// default is no pause.
     #[must_use]
-    pub fn announcement_pace(mut self, pace: Duration) -> Self {
-        self.pace = pace;
+    pub fn announcement_pace(mut self, pace: impl Into<Pace>) -> Self {
+        self.pace = pace.into();
         self
     }
 
@@ -245,6 +259,16 @@ impl Instance {
         self.group.as_deref()
     }
 
+    /// Whether an address lives on a link with the virtual MAC.
+    pub(crate) fn wants_virtual_mac(&self, address: &VirtualAddress) -> bool {
+        let by_default = match (&self.virtual_mac, &address.device) {
+            (Some(_), None) => true,
+            (Some(mac), Some(_)) => mac.everywhere,
+            (None, _) => false,
+        };
+        by_default || address.virtual_mac
+    }
+
     /// What the election is told.
     ///
     /// # Errors
@@ -270,16 +294,19 @@ pub struct VirtualMac {
     pub(crate) name: Option<String>,
     pub(crate) mac: Option<MacAddress>,
     pub(crate) transmit_base: bool,
+    pub(crate) everywhere: bool,
 }
 
 impl VirtualMac {
-    /// The MAC address of RFC 9568 §7.3 on an interface called `vrrp.VRID` (`vrrp6.VRID` for IPv6).
+    /// The MAC address of RFC 9568 §7.3 on an interface called `vrrp.VRID` (`vrrp6.VRID` for IPv6; where that is taken,
+    /// `vrrp1.VRID`, `vrrp61.VRID` and so on).
     #[must_use]
     pub fn standard() -> Self {
         Self {
             name: None,
             mac: None,
             transmit_base: false,
+            everywhere: false,
         }
     }
 
@@ -302,6 +329,48 @@ impl VirtualMac {
     pub fn transmit_from_base(mut self) -> Self {
         self.transmit_base = true;
         self
+    }
+
+    /// Puts the addresses that live on other interfaces behind the virtual MAC there too, each interface with a link of
+    /// its own (keepalived's `use_vmac_addr`).
+    #[must_use]
+    pub fn everywhere(mut self) -> Self {
+        self.everywhere = true;
+        self
+    }
+}
+
+/// How far apart announcements are sent at least, so that switches and neighbours are not flooded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pace {
+    pub(crate) arp: Duration,
+    pub(crate) neighbour_discovery: Duration,
+    pub(crate) group: Option<Arc<str>>,
+}
+
+impl Pace {
+    /// Between two gratuitous ARP, and between two unsolicited neighbour advertisements, on one interface.
+    #[must_use]
+    pub fn new(arp: Duration, neighbour_discovery: Duration) -> Self {
+        Self {
+            arp,
+            neighbour_discovery,
+            group: None,
+        }
+    }
+
+    /// Not for each interface by itself, but for all together whose virtual routers name this group (keepalived's
+    /// `garp_group`): interfaces that lead to one switch.
+    #[must_use]
+    pub fn shared(mut self, group: &str) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+}
+
+impl From<Duration> for Pace {
+    fn from(pace: Duration) -> Self {
+        Self::new(pace, pace)
     }
 }
 

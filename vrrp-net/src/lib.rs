@@ -34,7 +34,7 @@ pub use handle::{Control, DriverEvent, Events, Notice, RouterHandle, StateChange
 pub use host::{
     Announcement, Change, Host, HostEvent, Listen, Received, Switch, Transmission, Transmissions, Waker, Work,
 };
-pub use instance::{Instance, Lease, VirtualMac};
+pub use instance::{Instance, Lease, Pace, VirtualMac};
 pub use link::{Link, LinkAddress};
 #[cfg(target_os = "linux")]
 pub use linux::{LinuxHost, lock_memory, set_realtime_priority};

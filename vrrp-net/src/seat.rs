@@ -26,8 +26,10 @@ pub(crate) struct Seat {
     /// What its trackers are to the election, and the threads that ask them.
     pub(crate) tracks: Vec<Track>,
     pub(crate) running: Vec<Running>,
-    /// The virtual MAC interface, if it has one.
-    pub(crate) vmac: Option<VirtualLink>,
+    /// The interfaces with its virtual MAC: that of its own interface first, if it has one.
+    pub(crate) vmacs: Vec<VirtualLink>,
+    /// The queue in which its announcements wait, if they share one.
+    pub(crate) queue: Option<u32>,
     /// Whether the addresses are to be on the host.
     pub(crate) holding: bool,
     /// Addresses that were the host's own before we came: present, and never touched.
@@ -52,29 +54,71 @@ pub(crate) struct Seat {
 /// The interface of a virtual MAC.
 #[derive(Debug, Clone)]
 pub(crate) struct VirtualLink {
+    /// The interface it stands on.
+    pub(crate) on: String,
     pub(crate) name: String,
     pub(crate) mac: MacAddress,
-    pub(crate) transmit_base: bool,
     pub(crate) index: Option<u32>,
     pub(crate) requested: bool,
 }
 
 impl Seat {
-    pub(crate) fn virtual_link(instance: &Instance, parameters: &Parameters) -> Option<VirtualLink> {
-        let spec = instance.virtual_mac.as_ref()?;
+    /// The virtual links that an instance asks for, not made yet. `is_taken` knows the names that others have.
+    pub(crate) fn virtual_links(
+        instance: &Instance,
+        parameters: &Parameters,
+        is_taken: &dyn Fn(&str, MacAddress) -> bool,
+    ) -> Vec<VirtualLink> {
         let (family, vrid) = (parameters.family(), parameters.vrid());
-        Some(VirtualLink {
-            name: spec.name.clone().unwrap_or_else(|| match family {
-                AddressFamily::Ipv4 => format!("vrrp.{}", vrid.get()),
-                AddressFamily::Ipv6 => format!("vrrp6.{}", vrid.get()),
-            }),
-            mac: spec
-                .mac
-                .unwrap_or_else(|| MacAddress::virtual_router(family, vrid)),
-            transmit_base: spec.transmit_base,
-            index: None,
-            requested: false,
-        })
+        let spec = instance.virtual_mac.as_ref();
+        let mac = spec
+            .and_then(|spec| spec.mac)
+            .unwrap_or_else(|| MacAddress::virtual_router(family, vrid));
+        let own = spec.map(|_| instance.interface.as_str());
+        let others = instance.addresses.iter().filter_map(|address| {
+            let on = address.device.as_deref().unwrap_or(&instance.interface);
+            instance.wants_virtual_mac(address).then_some(on)
+        });
+        let mut links: Vec<VirtualLink> = Vec::new();
+        for on in own.into_iter().chain(others) {
+            if links.iter().any(|link| link.on == on) {
+                continue;
+            }
+            let given = spec
+                .and_then(|spec| spec.name.clone())
+                .filter(|_| links.is_empty());
+            let name = given.unwrap_or_else(|| {
+                let free =
+                    |name: &String| !is_taken(name, mac) && links.iter().all(|link| link.name != *name);
+                let plain = match family {
+                    AddressFamily::Ipv4 => format!("vrrp.{}", vrid.get()),
+                    AddressFamily::Ipv6 => format!("vrrp6.{}", vrid.get()),
+                };
+                let numbered = (1..MAX_LINKS).map(|number| match family {
+                    AddressFamily::Ipv4 => format!("vrrp{number}.{}", vrid.get()),
+                    AddressFamily::Ipv6 => format!("vrrp6{number}.{}", vrid.get()),
+                });
+                let first = plain.clone();
+                std::iter::once(plain).chain(numbered).find(free).unwrap_or(first)
+            });
+            links.push(VirtualLink {
+                on: on.to_owned(),
+                name,
+                mac,
+                index: None,
+                requested: false,
+            });
+        }
+        links
+    }
+
+    /// The source MAC of its advertisements, where it is not that of the interface.
+    pub(crate) fn source_mac(&self) -> Option<MacAddress> {
+        let spec = self.instance.virtual_mac.as_ref()?;
+        self.vmacs
+            .first()
+            .filter(|_| !spec.transmit_base)
+            .map(|link| link.mac)
     }
 
     /// What the election is told of an instance: its parameters, and its trackers beside what it tracks already.
@@ -111,10 +155,13 @@ impl Seat {
         base: Option<u32>,
         table: &LinkTable,
     ) -> Option<u32> {
-        match (&address.device, &self.vmac) {
-            (Some(name), _) => table.by_name(name).map(|link| link.index),
-            (None, Some(vmac)) => vmac.index,
-            (None, None) => base,
+        if self.instance.wants_virtual_mac(address) {
+            let on = address.device.as_ref().unwrap_or(&self.instance.interface);
+            return self.vmacs.iter().find(|link| link.on == *on)?.index;
+        }
+        match &address.device {
+            Some(name) => table.by_name(name).map(|link| link.index),
+            None => base,
         }
     }
 
@@ -147,9 +194,8 @@ impl Seat {
     /// What it takes to become active: the virtual link up, the addresses, the routes, the rules.
     pub(crate) fn hold(&self, parameters: &Parameters, base: Option<u32>, table: &LinkTable) -> Vec<Change> {
         let mut changes = Vec::with_capacity(self.instance.addresses.len() + 1);
-        if let Some(interface) = self.vmac.as_ref().and_then(|vmac| vmac.index) {
-            changes.push(Change::SetLinkUp { interface, up: true });
-        }
+        let links = self.vmacs.iter().filter_map(|link| link.index);
+        changes.extend(links.map(|interface| Change::SetLinkUp { interface, up: true }));
         changes.extend(self.refusals(parameters));
         self.add_changes(parameters, base, table, None, &mut changes);
         let routes = self.instance.routes.iter().cloned();
@@ -185,9 +231,8 @@ impl Seat {
         changes.extend(rules.map(Change::RemoveRule));
         let routes = self.instance.routes.iter().rev().cloned();
         changes.extend(routes.map(Change::RemoveRoute));
-        if let Some(interface) = self.vmac.as_ref().and_then(|vmac| vmac.index) {
-            changes.push(Change::SetLinkUp { interface, up: false });
-        }
+        let links = self.vmacs.iter().filter_map(|link| link.index);
+        changes.extend(links.map(|interface| Change::SetLinkUp { interface, up: false }));
         for address in self.instance.addresses.iter().rev() {
             if self.native.contains(&address.address()) {
                 continue;
@@ -223,17 +268,19 @@ impl Seat {
             let Some(link) = table.link(interface).filter(|link| link.arp) else {
                 continue;
             };
-            let mac = match &self.vmac {
-                Some(vmac) if vmac.index == Some(interface) => Some(vmac.mac),
-                _ => link.mac,
-            };
+            let virtual_link = self.vmacs.iter().find(|link| link.index == Some(interface));
+            let mac = virtual_link.map(|link| link.mac).or(link.mac);
             if let Some(mac) = mac {
                 round.push(Announcement {
                     interface,
                     address: address.address(),
                     mac,
                     round: 0,
-                    pace: self.instance.pace,
+                    pace: match address.address() {
+                        IpAddr::V4(_) => self.instance.pace.arp,
+                        IpAddr::V6(_) => self.instance.pace.neighbour_discovery,
+                    },
+                    queue: self.queue,
                 });
             }
         }
@@ -257,5 +304,7 @@ impl Seat {
 }
 
 const SECOND: u64 = 1_000_000_000;
+/// How many names are tried for a virtual link.
+const MAX_LINKS: u8 = 100;
 /// A host whose configuration lock is held up for a moment must not lose its address.
 const SHORTEST_LEASE: u32 = 3;

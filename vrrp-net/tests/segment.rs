@@ -441,6 +441,10 @@ impl Recorder for Mirror {
             }
             Told::Track { id, status } => router.handle_track(now, id, status),
             Told::Timeout => router.handle_timeout(now),
+            #[cfg(feature = "auth-hmac")]
+            Told::Signed { router: id, signing } => router.set_signing(id, signing.cloned()).unwrap(),
+            #[cfg(feature = "auth-hmac")]
+            Told::WallClock(wall) => router.handle_wall_clock(now, wall.as_secs(), wall.subsec_nanos()),
             _ => unreachable!("all are known"),
         }
         while router.poll_output().is_some() {}
@@ -531,5 +535,67 @@ fn conflicts_are_told_at_a_limited_rate() {
             .sum();
         // Of some hundreds of packets at least.
         assert!((1..=2 * MINUTES + 2).contains(&told), "case {number}: {told}");
+    }
+}
+
+#[cfg(feature = "auth-hmac")]
+mod signed {
+    use vrrp_fsm::Signing;
+    use vrrp_proto::HmacKey;
+
+    use super::*;
+
+    fn signing(byte: u8) -> Signing {
+        Signing::new([HmacKey::new(1, &[byte; 32]).unwrap()], 1).unwrap()
+    }
+
+    #[test]
+    fn who_has_the_key_is_heard_and_nobody_else() {
+        let mut lab = Lab::new(vec![
+            instance(100).signing(signing(1)),
+            instance(200).signing(signing(1)),
+            instance(250),
+        ]);
+        lab.run(DOWN);
+        assert_eq!(lab.holders(), [1, 2], "a stranger takes the role from nobody");
+        assert_eq!(lab.state(0), State::Backup);
+        // Long enough for the clock to have been told many times.
+        lab.run(Duration::from_secs(30));
+        assert_eq!(lab.holders(), [1, 2]);
+        lab.kill(1);
+        lab.run(DOWN);
+        assert_eq!(lab.state(0), State::Active);
+    }
+
+    #[test]
+    fn keys_change_and_signing_ends_without_a_takeover() {
+        let mut lab = Lab::new(vec![
+            instance(100).signing(signing(1)),
+            instance(200).signing(signing(1)),
+        ]);
+        lab.run(DOWN);
+        let changes = |lab: &Lab| lab.nodes[1].handle.status().since;
+        let since = changes(&lab);
+        for signing in [Some(signing(2)), None] {
+            for node in 0..2 {
+                let instance = instance([100, 200][node]);
+                let instance = match &signing {
+                    Some(signing) => instance.signing(signing.clone()),
+                    None => instance,
+                };
+                let handle = lab.nodes[node].handle.clone();
+                let asked = std::thread::spawn(move || handle.configure(instance));
+                let driver = lab.nodes[node].driver.as_mut().unwrap();
+                while !asked.is_finished() {
+                    let now = driver.now();
+                    driver.process(now).unwrap();
+                    std::thread::yield_now();
+                }
+                asked.join().unwrap().unwrap();
+            }
+            lab.run(DOWN);
+            assert_eq!(lab.holders(), [1]);
+            assert_eq!(changes(&lab), since, "nothing has happened");
+        }
     }
 }

@@ -68,6 +68,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "failover-lab",
+        binary: "features",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "failover-lab",
         binary: "filter",
         needs: &[Need::Root, Need::NfTables],
     },

@@ -223,6 +223,7 @@ fn unsolicited_neighbour_advertisements_are_believed() {
                 mac: MacAddress(moved),
                 round: 0,
                 pace: Duration::ZERO,
+                queue: None,
             }],
         });
     };

@@ -4,8 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use vrrp_fsm::{Delivery, Instant, Output, Parameters, RouterId, State};
-use vrrp_proto::{Envelope, MacAddress, Priority};
+use vrrp_fsm::{Delivery, Instant, Output, Parameters, RouterId, State, VirtualRouter};
+use vrrp_proto::{Envelope, Priority};
 
 use super::{Driver, Pending};
 use crate::Error;
@@ -20,7 +20,7 @@ impl Driver {
                 continue;
             };
             match output {
-                Output::Advertise { priority } => self.advertise(key, priority),
+                Output::Advertise { priority } => self.advertise(key, now, priority),
                 Output::AddAddresses => self.hold(key, now, None),
                 Output::RemoveAddresses => self.let_go(key),
                 Output::AddAddress(address) => self.hold(key, now, Some(address)),
@@ -36,7 +36,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn advertise(&mut self, key: u64, priority: Priority) {
+    pub(super) fn advertise(&mut self, key: u64, now: Instant, priority: Priority) {
         let Some(seat) = self.seats.get(&key) else {
             return;
         };
@@ -50,15 +50,24 @@ impl Driver {
             return;
         };
         let parameters = router.parameters();
-        let source_mac = seat
-            .vmac
-            .as_ref()
-            .filter(|vmac| !vmac.transmit_base)
-            .map(|vmac| vmac.mac);
-        let tag = u32::try_from(key).unwrap_or(u32::MAX);
-        let mut send = |destination: IpAddr, hop_limit: u8, source_mac: Option<MacAddress>| {
+        let room = parameters.addresses().len() * parameters.family().address_len() + MESSAGE_FRAME;
+        let (count, hop_limit, source_mac) = match parameters.delivery() {
+            Delivery::Multicast(_) => (1, 255, seat.source_mac()),
+            Delivery::Unicast(peers) => (peers.len(), seat.instance.hop_limit.unwrap_or(255), None),
+        };
+        let id = seat.router;
+        for number in 0..count {
+            let parameters = self.router.virtual_router(id).map(VirtualRouter::parameters);
+            let destination = match parameters.map(Parameters::delivery) {
+                Some(Delivery::Multicast(group)) => *group,
+                Some(Delivery::Unicast(peers)) => match peers.get(number) {
+                    Some(peer) => peer.address,
+                    None => return,
+                },
+                None => return,
+            };
             let Ok(envelope) = Envelope::new(source, destination, hop_limit) else {
-                return;
+                continue;
             };
             let transmission = Transmission {
                 interface,
@@ -66,20 +75,17 @@ impl Driver {
                 destination,
                 hop_limit,
                 source_mac,
-                tag,
+                tag: u32::try_from(key).unwrap_or(u32::MAX),
             };
+            let election = &mut self.router;
             self.packets.push(transmission, |bytes| {
-                emit(parameters, priority, &envelope, bytes);
+                let start = bytes.len();
+                bytes.resize(start + room, 0);
+                let buffer = bytes.get_mut(start..).unwrap_or(&mut []);
+                // One that does not fit its envelope leaves nothing.
+                let written = election.emit(now, id, priority, &envelope, buffer);
+                bytes.truncate(start + written);
             });
-        };
-        match parameters.delivery() {
-            Delivery::Multicast(group) => send(*group, 255, source_mac),
-            Delivery::Unicast(peers) => {
-                let hop_limit = seat.instance.hop_limit.unwrap_or(255);
-                for peer in peers {
-                    send(peer.address, hop_limit, None);
-                }
-            }
         }
     }
 
@@ -132,8 +138,11 @@ impl Driver {
         };
         let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
         // A change of configuration has replaced the address's own description: it is identified by what the host has.
-        let device = seat.vmac.as_ref().map_or(base, |vmac| vmac.index);
-        let Some(found) = device.and_then(|device| self.table.address(device, address)) else {
+        let links = seat.vmacs.iter().filter_map(|link| link.index).chain(base);
+        let Some(found) = links
+            .filter_map(|device| self.table.address(device, address))
+            .next()
+        else {
             return;
         };
         if seat.instance.addresses.iter().any(|own| own.address() == address) {
@@ -334,17 +343,6 @@ impl Driver {
     }
 }
 
-/// Writes an advertisement of these parameters behind `bytes`; one that does not fit its envelope leaves nothing.
-fn emit(parameters: &Parameters, priority: Priority, envelope: &Envelope, bytes: &mut Vec<u8>) {
-    let start = bytes.len();
-    let room = parameters.addresses().len() * parameters.family().address_len() + MESSAGE_FRAME;
-    bytes.resize(start + room, 0);
-    let written = bytes.get_mut(start..).map_or(Ok(0), |buffer| {
-        parameters.emit_advertisement(priority, envelope, buffer)
-    });
-    bytes.truncate(start + written.unwrap_or(0));
-}
-
-/// What a message has beside its addresses: a header, and VRRPv2's authentication data.
-const MESSAGE_FRAME: usize = 16;
+/// What a message has beside its addresses: a header, VRRPv2's authentication data, and a signature.
+const MESSAGE_FRAME: usize = 16 + 28;
 const SECOND: u64 = 1_000_000_000;

@@ -202,15 +202,30 @@ impl Driver {
             AddressFamily::Ipv6 => self.table.link_local(base, &is_virtual).map(IpAddr::V6),
         });
         let source = seat.instance.source.or(found);
-        let mut fault = false;
-        if let (Some(vmac), Some(base)) = (&mut seat.vmac, base) {
+        let (mut fault, mut appeared) = (false, false);
+        // On the way out the links go, and are to stay away.
+        let leaving = self.stopping || seat.removing;
+        for vmac in seat.vmacs.iter_mut().filter(|_| !leaving) {
+            let base = match vmac.on == seat.instance.interface {
+                true => base,
+                false => self.table.by_name(&vmac.on).map(|link| link.index),
+            };
+            let Some(base) = base else {
+                continue;
+            };
+            let before = vmac.index;
             vmac.index = self
                 .table
                 .by_name(&vmac.name)
                 .filter(|link| link.base == Some(base) && link.mac == Some(vmac.mac))
                 .map(|link| link.index);
-            fault = vmac.index.is_none();
-            if fault && !vmac.requested && !seat.removing {
+            let missing = vmac.index.is_none();
+            // What is active already goes on while a link is made, and its addresses follow.
+            fault |= missing && !seat.holding;
+            appeared |= seat.holding && before.is_none() && !missing;
+            // Deleted by somebody else: it is made again.
+            vmac.requested &= before.is_none() || !missing;
+            if missing && !vmac.requested {
                 vmac.requested = true;
                 let change = Change::CreateVirtualLink {
                     base,
@@ -229,6 +244,9 @@ impl Driver {
         if seat.told_fault != fault {
             seat.told_fault = fault;
             inputs.push(Input::Fault { present: fault });
+        }
+        if appeared {
+            inputs.push(Input::AddressesLost);
         }
         if seat.told_up != Some(up) {
             seat.told_up = Some(up);

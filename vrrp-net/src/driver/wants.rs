@@ -100,9 +100,12 @@ impl Driver {
         }
         self.check_filter(&parameters)?;
         let running = self.start_trackers(&instance, &tracks)?;
+        let queue = self.queue(&instance);
+        let mut links = Seat::virtual_links(&instance, &parameters, &|name, mac| self.is_taken(name, mac));
         let refused = self.refused(key);
         let seat = self.seats.get_mut(&key).ok_or(Error::Stopped)?;
         seat.tracks = tracks;
+        seat.queue = queue;
         seat.running = running;
         let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
         let old = seat.instance.clone();
@@ -139,6 +142,17 @@ impl Driver {
             .addresses
             .iter()
             .any(|address| !old.addresses.contains(address));
+        for link in std::mem::take(&mut seat.vmacs) {
+            match links.iter_mut().find(|new| new.on == link.on) {
+                Some(new) => *new = link,
+                None => {
+                    if let Some(interface) = link.index {
+                        self.work.push(key, Change::DeleteLink { interface });
+                    }
+                }
+            }
+        }
+        seat.vmacs = links;
         seat.instance = instance;
         if seat.holding && excluded_changed {
             let mut changes = Vec::new();
@@ -150,12 +164,16 @@ impl Driver {
         self.note_addresses(key);
         let seat = self.seats.get(&key).ok_or(Error::Stopped)?;
         let router = seat.router;
+        #[cfg(feature = "auth-hmac")]
+        let signing = seat.instance.signing.clone();
         if seat.instance.group != old.group {
             let groups = [old.group, seat.instance.group.clone()];
             for name in groups.into_iter().flatten() {
                 self.form_group(name, now);
             }
         }
+        #[cfg(feature = "auth-hmac")]
+        self.router.set_signing(now, router, signing)?;
         self.router
             .handle_input(now, router, Input::Configure(Box::new(parameters)))?;
         self.filter_anew(key, &refused);

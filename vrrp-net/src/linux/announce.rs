@@ -17,11 +17,34 @@ use crate::host::Announcement;
 #[derive(Debug)]
 pub(crate) struct Announcer {
     socket: Socket,
-    /// Those that wait for their turn, by the time it comes, the round and the order they came in.
-    waiting: BTreeMap<(u64, u8, u64), Announcement>,
-    /// When the next one may leave, by interface.
-    next_free: HashMap<u32, u64>,
+    queues: HashMap<Key, Queue>,
     order: u64,
+}
+
+/// Announcements that wait for each other: of a family, on an interface or in a group.
+#[derive(Debug, Default)]
+struct Queue {
+    /// By the round, and the order they came in.
+    waiting: BTreeMap<(u8, u64), Announcement>,
+    /// When the next one may leave.
+    free: u64,
+}
+
+/// Which queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Interface(u32, bool),
+    Group(u32, bool),
+}
+
+impl Key {
+    fn of(announcement: &Announcement) -> Self {
+        let ipv6 = announcement.address.is_ipv6();
+        match announcement.queue {
+            None => Self::Interface(announcement.interface, ipv6),
+            Some(group) => Self::Group(group, ipv6),
+        }
+    }
 }
 
 impl Announcer {
@@ -29,8 +52,7 @@ impl Announcer {
         Ok(Self {
             // Protocol zero: a socket that sends and is never handed a packet.
             socket: Socket::new(Domain::PACKET, Type::RAW, None).map_err(Error::Socket)?,
-            waiting: BTreeMap::new(),
-            next_free: HashMap::new(),
+            queues: HashMap::new(),
             order: 0,
         })
     }
@@ -41,30 +63,32 @@ impl Announcer {
         let now = sys::clock(sys::ELECTION_CLOCK);
         let mut at_once = Vec::with_capacity(announcements.len());
         for announcement in announcements {
-            let pace = u64::try_from(announcement.pace.as_nanos()).unwrap_or(u64::MAX);
-            let free = self.next_free.entry(announcement.interface).or_insert(0);
-            if pace == 0 && announcement.round == 0 && *free <= now {
+            let queue = self.queues.entry(Key::of(announcement)).or_default();
+            if announcement.pace == Duration::ZERO && announcement.round == 0 && queue.free <= now {
                 at_once.push(*announcement);
                 continue;
             }
-            let due = now.max(*free);
-            *free = due.saturating_add(pace);
             self.order += 1;
-            let key = (due, announcement.round, self.order);
-            self.waiting.insert(key, *announcement);
+            queue
+                .waiting
+                .insert((announcement.round, self.order), *announcement);
         }
         self.send(&at_once);
     }
 
     /// Drops what waits for an address that is being given up.
     pub(crate) fn forget(&mut self, interface: u32, address: IpAddr) {
-        self.waiting
-            .retain(|_, waiting| waiting.interface != interface || waiting.address != address);
+        for queue in self.queues.values_mut() {
+            queue
+                .waiting
+                .retain(|_, waiting| waiting.interface != interface || waiting.address != address);
+        }
     }
 
     /// How long until the next one is due.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let ((due, ..), _) = self.waiting.first_key_value()?;
+        let busy = self.queues.values().filter(|queue| !queue.waiting.is_empty());
+        let due = busy.map(|queue| queue.free).min()?;
         let now = sys::clock(sys::ELECTION_CLOCK);
         Some(Duration::from_nanos(due.saturating_sub(now)))
     }
@@ -73,13 +97,30 @@ impl Announcer {
     pub(crate) fn send_due(&mut self) {
         let now = sys::clock(sys::ELECTION_CLOCK);
         let mut due = Vec::new();
-        while due.len() < sys::BATCH
-            && let Some(entry) = self.waiting.first_entry()
-            && entry.key().0 <= now
-        {
-            due.push(entry.remove());
+        let mut paced = Vec::new();
+        for (key, queue) in &mut self.queues {
+            while queue.free <= now
+                && due.len() < sys::BATCH
+                && let Some((_, announcement)) = queue.waiting.pop_first()
+            {
+                due.push(announcement);
+                if announcement.pace > Duration::ZERO {
+                    // One at a time, however late this thread is.
+                    queue.free = u64::MAX;
+                    paced.push((*key, announcement.pace));
+                }
+            }
         }
         self.send(&due);
+        let sent = sys::clock(sys::ELECTION_CLOCK);
+        for (key, pace) in paced {
+            if let Some(queue) = self.queues.get_mut(&key) {
+                let pace = u64::try_from(pace.as_nanos()).unwrap_or(u64::MAX);
+                queue.free = sent.saturating_add(pace);
+            }
+        }
+        self.queues
+            .retain(|_, queue| !queue.waiting.is_empty() || queue.free > sent);
     }
 
     fn send(&self, announcements: &[Announcement]) {

@@ -136,6 +136,7 @@ mod tests {
                 mac: MacAddress([2, 0, 0, 0, 0, 1]),
                 round: 0,
                 pace: std::time::Duration::ZERO,
+                queue: None,
             },
             false,
         );

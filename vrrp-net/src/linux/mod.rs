@@ -16,6 +16,7 @@ pub(crate) use self::sys::register_with_tokio;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vrrp_fsm::Instant;
 
@@ -26,7 +27,8 @@ use self::worker::{Job, Worker};
 use crate::Error;
 use crate::host::{Host, HostEvent, Listen, Received, Transmissions, Waker, Work};
 
-/// The Linux host in whose network namespace it was opened.
+/// The Linux host in whose network namespace it was opened. Some of its sockets are opened when they are first needed, so
+/// whoever drives it has to be in the same one.
 ///
 /// It needs `CAP_NET_RAW` for its sockets and `CAP_NET_ADMIN` for addresses. Opening it starts one thread, which
 /// changes addresses and announces them; dropping it lets that thread finish what was submitted, and puts back the
@@ -94,6 +96,10 @@ impl LinuxHost {
 impl Host for LinuxHost {
     fn now(&self) -> Instant {
         Instant::from_nanos(sys::clock(sys::ELECTION_CLOCK))
+    }
+
+    fn wall_clock(&self) -> Duration {
+        Duration::from_nanos(sys::clock(libc::CLOCK_REALTIME))
     }
 
     fn wait(&mut self) -> Result<(), Error> {

@@ -416,6 +416,7 @@ mod tests {
                 mac: MacAddress([0; 6]),
                 round: 0,
                 pace: Duration::ZERO,
+                queue: None,
             });
         }
         Job::Work(work)
