@@ -30,7 +30,7 @@ pub struct VrrpRouter {
     pub(crate) slots: Vec<Slot>,
     free: Vec<u32>,
     pub(crate) numbers: Index,
-    deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines,
     outputs: VecDeque<(RouterId, Output)>,
     /// Lent to the virtual router that takes in something.
     lent: Outputs,

@@ -14,16 +14,16 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Group {
     /// Ordered so that the first is the same virtual router on every host: by family, VRID and first address.
-    members: Vec<u32>,
+    pub(crate) members: Vec<u32>,
     /// When it last became active, and when it last was dragged out of it.
-    promoted: Instant,
-    demoted: Instant,
+    pub(crate) promoted: Instant,
+    pub(crate) demoted: Instant,
     /// How often in a row it was dragged out soon after it had become active.
-    contests: u8,
+    pub(crate) contests: u8,
     /// It let the others go first since.
-    waited: bool,
+    pub(crate) waited: bool,
     /// The strongest that the first member heard since the group became active.
-    rival: Option<(Priority, IpAddr)>,
+    pub(crate) rival: Option<(Priority, IpAddr)>,
 }
 
 impl VrrpRouter {
@@ -38,8 +38,9 @@ impl VrrpRouter {
     ///
     /// Two hosts of which each wins one member would drag each other down for ever. Therefore a group that was dragged
     /// down soon after it had become active lets a host go first whose router beats its own first member (by family, VRID
-    /// and address, so that all hosts compare the same one): it waits one more round. After three such rounds it waits
-    /// whoever it heard, for the sake of hosts without this rule.
+    /// and address, so that all hosts compare the same one): it waits one more round. At every third such round it waits
+    /// whoever it heard, for the sake of hosts without this rule. So two hosts settle within two down intervals of the
+    /// better one's slowest member, and two delays of the link.
     ///
     /// # Errors
     ///
@@ -186,10 +187,11 @@ impl VrrpRouter {
         if now.nanos_since(group.promoted) > soon {
             group.contests = 0;
         }
-        group.contests = if resigning {
-            0
-        } else {
-            group.contests.saturating_add(1)
+        group.contests = match group.contests {
+            _ if resigning => 0,
+            // Round and round, for whoever always waited could meet somebody who does, too.
+            PATIENCE.. => 1,
+            fewer => fewer + 1,
         };
         group.waited = false;
         group.demoted = now;
@@ -209,14 +211,15 @@ impl VrrpRouter {
         }
     }
 
-    /// Somebody is active and accepted, an interval after we were dragged down: the contest is over.
+    /// Somebody is active and accepted, two intervals after we were dragged down: the contest is over. What came before
+    /// that may have been sent before its sender was dragged down, too.
     fn note_peace(&self, group: &mut Group, trigger: u32) {
         let Some(router) = self.member(trigger) else {
             return;
         };
         if let Phase::Backup(backup) = &router.phase {
             let interval = router.interval_of(backup).as_nanos();
-            if backup.wants.is_none() && backup.since >= group.demoted.plus(interval) {
+            if backup.wants.is_none() && backup.since >= group.demoted.plus(2 * interval) {
                 group.contests = 0;
             }
         }
@@ -263,7 +266,7 @@ impl VrrpRouter {
         }
     }
 
-    fn member(&self, index: u32) -> Option<&VirtualRouter> {
+    pub(crate) fn member(&self, index: u32) -> Option<&VirtualRouter> {
         self.slots.get(index as usize)?.router.as_deref()
     }
 }

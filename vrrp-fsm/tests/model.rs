@@ -3,16 +3,17 @@
 
 mod model {
     pub(crate) mod explorer;
+    pub(crate) mod groups;
     pub(crate) mod network;
 }
-use model::{explorer, network};
+use model::{explorer, groups, network};
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use explorer::{explore, search};
 use network::{Network, Routers, World, address, router};
-use vrrp_fsm::{Announcements, Dialect, Input, Parameters, Preempt, State, VirtualRouter};
+use vrrp_fsm::{Announcements, Dialect, Input, Parameters, Preempt, State, VirtualRouter, VrrpRouter};
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
 const LIMIT: usize = 6_000_000;
@@ -530,4 +531,94 @@ fn the_operator_may_do_anything_at_any_time() {
     };
     let report = explore(&system, LIMIT);
     println!("{} states, {} transitions", report.states, report.transitions);
+}
+
+/// The states of a host with a sync group that runs alone, after so many contests: its members as backups, the second up
+/// to `apart` ticks behind the first, or active.
+fn any_group_states(number: usize, priorities: &[u8], contests: u8, apart: u16) -> Vec<VrrpRouter> {
+    let host = groups::host(number, priorities, GROUP_INTERVAL);
+    let mut found = Vec::new();
+    for later in 0..=apart {
+        // A contest may cost two rounds; then the group is active, and repeats itself.
+        for waited in 0..9 * GROUP_INTERVAL {
+            let state = groups::after(&host, contests, later, waited, GROUP_INTERVAL);
+            if !found.contains(&state) {
+                found.push(state);
+            }
+        }
+    }
+    found
+}
+
+const GROUP_INTERVAL: u16 = 4;
+
+/// Two hosts, each with a group of two members of these priorities, from any states after any of these numbers of
+/// contests: what the search finds when after `rounds` of the down interval of the `better` group, with a delay each and
+/// but for `less` ticks, exactly one host has to be active, all of it, and has to remain so.
+fn contest(
+    priorities: [[u8; 2]; 2],
+    better: usize,
+    contests: &[u8],
+    delay: u8,
+    rounds: u16,
+    less: u16,
+) -> Result<explorer::Report, String> {
+    let [first, second] = priorities[better];
+    let slowest = first.min(second);
+    let apart = if contests == [0] {
+        settle(slowest, GROUP_INTERVAL, 0)
+    } else {
+        0
+    };
+    let [first, second] = [0, 1].map(|host| -> Vec<VrrpRouter> {
+        let after = |contests: &u8| any_group_states(host, &priorities[host], *contests, apart);
+        contests.iter().flat_map(after).collect()
+    });
+    let pairs = |first: &VrrpRouter| -> Vec<_> {
+        second
+            .iter()
+            .map(|second| vec![first.clone(), second.clone()])
+            .collect()
+    };
+    let system = groups::Groups {
+        initial: first.iter().flat_map(pairs).collect(),
+        delay,
+        interval: GROUP_INTERVAL,
+        bound: rounds * settle(slowest, GROUP_INTERVAL, delay) - less,
+        hosts: groups::Hosts::default(),
+    };
+    let found = search(&system, LIMIT).map_err(|violation| violation.to_string());
+    if let Ok(report) = &found {
+        println!("{} states, {} transitions", report.states, report.transitions);
+    }
+    found
+}
+
+/// N18: two sync groups of which each wins one member settle within two of their down intervals and two delays, whatever
+/// the states in which they meet; and the bound is exact.
+#[test]
+fn two_sync_groups_with_opposite_winners_settle() {
+    for delay in [1, 2] {
+        contest([[192, 64], [64, 192]], 0, &[0], delay, 2, 0).expect("settles");
+    }
+    let violation = contest([[192, 64], [64, 192]], 0, &[0], 1, 2, 1).expect_err("the bound is tight");
+    assert!(violation.contains("these are active: []"), "{violation}");
+}
+
+/// The same where the addresses decide between the first members.
+#[test]
+fn two_sync_groups_with_equal_first_members_settle() {
+    contest([[128, 192], [128, 64]], 1, &[0], 1, 2, 0).expect("settles");
+}
+
+/// However many contests went before, which matters as both may have run out of patience: five such rounds.
+#[test]
+fn two_sync_groups_settle_after_any_number_of_contests() {
+    contest([[192, 64], [64, 192]], 0, &[0, 1, 2, 3], 1, 5, 0).expect("settles");
+}
+
+/// Groups that agree on the winner settle like single routers do: within one down interval and one delay.
+#[test]
+fn two_sync_groups_that_agree_settle() {
+    contest([[192, 192], [128, 128]], 0, &[0], 1, 1, 0).expect("settles");
 }

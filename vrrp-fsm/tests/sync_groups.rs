@@ -468,7 +468,7 @@ fn patience() {
         }
         rounds
     };
-    assert_eq!(rounds(SECOND / 2), [1, 1, 2, 2]);
-    assert_eq!(rounds(down), [1, 1, 2, 2]);
+    assert_eq!(rounds(SECOND / 2), [1, 1, 2, 1]);
+    assert_eq!(rounds(down), [1, 1, 2, 1]);
     assert_eq!(rounds(down + 1), [1, 1, 1, 1]);
 }

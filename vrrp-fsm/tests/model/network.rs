@@ -19,7 +19,7 @@ use crate::explorer::System;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Every router is moved to this time, so that states that differ in nothing but the time are the same.
-const NOW: Instant = Instant::from_millis(1_000_000);
+pub(crate) const NOW: Instant = Instant::from_millis(1_000_000);
 
 /// A message on its way to one router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
