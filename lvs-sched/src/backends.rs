@@ -198,6 +198,10 @@ impl Backends {
             *self.record_mut(slot) = record;
             slot
         } else {
+            if self.records.len() == self.records.capacity() {
+                // By a quarter: doubling would leave as much again unused.
+                self.records.reserve_exact(self.records.len() / 4 + MIN_POSITIONS);
+            }
             self.records.push(record);
             (self.records.len() - 1) as u32
         };
@@ -247,9 +251,11 @@ impl Backends {
         });
     }
 
-    /// Makes room for as many back ends again as there are, at the end where they enter.
+    /// Closes the gaps, which makes room at the end where back ends enter; doubles it where that is less than an eighth.
     fn lay_out(&mut self) -> Moves {
-        let capacity = (2 * (self.listed + 1)).next_power_of_two().max(MIN_POSITIONS);
+        let capacity = (self.listed + self.listed / 7 + 1)
+            .next_power_of_two()
+            .max(MIN_POSITIONS);
         let before = mem::replace(&mut self.order, alloc::vec![NOWHERE; capacity]);
         let head = match self.placement {
             Order::NewestFirst => capacity - self.listed,

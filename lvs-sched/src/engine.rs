@@ -1,6 +1,8 @@
 //! Any scheduler, the built-in ones without a virtual call.
 
 use alloc::boxed::Box;
+#[cfg(feature = "std")]
+use alloc::vec::Vec;
 
 use crate::backend::BackendId;
 use crate::backends::Backends;
@@ -71,6 +73,55 @@ impl Engine {
             Self::Sh(table) => table.refresh(backends),
             Self::Mh(table) => table.refresh(backends),
             _ => {}
+        }
+    }
+}
+
+/// Round robin, whose picks are known beforehand while nobody can become overloaded.
+#[cfg(feature = "std")]
+impl Engine {
+    /// The slots of the picks to come, of which the last is followed by the first again. None if they depend on more than
+    /// the list, or are more than `limit`.
+    pub(crate) fn turns(&self, backends: &Backends, limit: usize) -> Option<Vec<u32>> {
+        let mut weighty = backends.iter().filter(|backend| backend.weight() > 0);
+        if weighty.any(|backend| backend.record.upper > 0 || !backend.eligible()) {
+            return None;
+        }
+        match self {
+            Self::Rr(rr) => {
+                let period = backends.iter().filter(|backend| backend.weight() > 0).count();
+                let mut rr = (period <= limit).then(|| rr.clone())?;
+                Some(
+                    (0..period)
+                        .filter_map(|_| Some(rr.turn(backends)?.slot))
+                        .collect(),
+                )
+            }
+            Self::Wrr(wrr) => {
+                let period = wrr.period(backends);
+                let mut wrr = (period <= limit as u64).then(|| wrr.clone())?;
+                Some(
+                    (0..period)
+                        .filter_map(|_| Some(wrr.turn(backends)?.slot))
+                        .collect(),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets `taken` picks pass, which others made by [`Self::turns`]. After the first the state repeats with the picks.
+    pub(crate) fn pass(&mut self, backends: &Backends, taken: u64, period: usize) {
+        let rest = match taken.checked_sub(1) {
+            Some(before) => before % (period.max(1) as u64) + 1,
+            None => 0,
+        };
+        for _ in 0..rest {
+            match self {
+                Self::Rr(rr) => drop(rr.turn(backends)),
+                Self::Wrr(wrr) => drop(wrr.turn(backends)),
+                _ => {}
+            }
         }
     }
 }

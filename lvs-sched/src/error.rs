@@ -26,7 +26,7 @@ pub enum Error {
     /// A name that is none of the fourteen.
     #[error("no scheduler of that name")]
     UnknownScheduler,
-    /// The scheduler depends on the flow or on nothing shared, so that a relaxed pool cannot draw ahead for it.
-    #[error("{0} cannot be drawn ahead of its flows")]
+    /// The scheduler's choice does not follow from the connections alone, or persistence stands in front.
+    #[error("no relaxed pool for {0}: only for lc, wlc, sed, nq, fo and ovf, without persistence")]
     NotRelaxable(crate::SchedulerKind),
 }

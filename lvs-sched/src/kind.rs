@@ -93,6 +93,15 @@ impl SchedulerKind {
     pub const fn uses_flow(self) -> bool {
         self.is_hash() || matches!(self, Self::Lblc | Self::Lblcr)
     }
+
+    /// Whether the choice follows from the list and its connections alone, which is what a relaxed pool needs.
+    #[must_use]
+    pub const fn is_relaxable(self) -> bool {
+        matches!(
+            self,
+            Self::Lc | Self::Wlc | Self::Sed | Self::Nq | Self::Fo | Self::Ovf
+        )
+    }
 }
 
 impl fmt::Display for SchedulerKind {

@@ -14,10 +14,11 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "std")]
+mod account;
 mod backend;
 mod backends;
 mod bitset;
-
 mod dh;
 mod engine;
 mod environment;
@@ -28,11 +29,11 @@ mod fo;
 mod gauge;
 mod hash;
 mod kind;
+#[cfg(feature = "std")]
+mod lanes;
 mod lblc;
 mod lblcr;
 mod lc;
-#[cfg(feature = "std")]
-mod ledger;
 mod locality;
 mod mh;
 mod nq;

@@ -195,19 +195,31 @@ impl Core {
         let rules = self.backends.rules();
         let record = self.backends.record_mut(id.slot);
         record.reassess(total, opened, rules);
-        record.eligible()
+        let eligible = record.eligible();
+        self.loaded(id);
+        eligible
     }
 
-    /// Uncounts connections that ended elsewhere. True if they were the last of a back end that has left the list.
+    /// Counts active connections to a back end that is eligible, before they come.
     #[cfg(feature = "std")]
-    pub(crate) fn settle(&mut self, id: BackendId, closed: u32, deactivated: i32) -> bool {
+    pub(crate) fn reserve(&mut self, id: BackendId, count: u32) {
+        let rules = self.backends.rules();
+        let record = self.backends.record_mut(id.slot);
+        record.active = record.active.saturating_add(count);
+        record.reassess(record.total.saturating_add(count), true, rules);
+        self.loaded(id);
+    }
+
+    /// Uncounts connections that ended elsewhere.
+    #[cfg(feature = "std")]
+    pub(crate) fn settle(&mut self, id: BackendId, closed: u32, deactivated: i32) {
         let rules = self.backends.rules();
         let record = self.backends.record_mut(id.slot);
         record.active = record.active.saturating_add_signed(deactivated.wrapping_neg());
-        record.reassess(record.total.saturating_sub(closed), false, rules);
-        let last = record.position == NOWHERE && record.total == 0;
+        if closed > 0 {
+            record.reassess(record.total.saturating_sub(closed), false, rules);
+        }
         self.loaded(id);
-        last
     }
 
     /// How many clients are remembered.

@@ -1,52 +1,53 @@
-//! A pool that many threads share, with choices drawn ahead.
+//! A pool that many threads share, whose choices may be a little off.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
 use core::num::NonZeroU32;
 use core::ops::Deref;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
-
+use crate::account::Account;
 use crate::backend::{BackendId, Spec};
-use crate::environment::{Environment, System};
+use crate::environment::System;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::kind::SchedulerKind;
-use crate::ledger::{Account, Ledger};
+use crate::lanes::Lanes;
 use crate::options::Options;
 use crate::pool_core::Core;
-use crate::tickets::Tickets;
 
-/// Back ends of type `T` and a scheduler over them, for many threads that must not wait for each other.
+/// Back ends of type `T` and a scheduler of the least-connection family over them, for many threads that must not wait for
+/// each other.
 ///
-/// A [`SharedPool`](crate::SharedPool) takes a lock for each pick and each drop. Here whoever needs picks draws some ahead
-/// under the lock, and the threads take them one by one without it; connections that end are written down and counted
-/// at the next drawing. So the lock is taken once for as many connections as the *slack*, and by one thread of all.
-///
-/// What it saves is waiting, not work: the scheduler's own steps are the same and still one thread's at a time, and a pick
-/// touches a few shared words more. While threads seldom meet, [`SharedPool`](crate::SharedPool) is the quicker one; measure
-/// with as many cores as you have (`docs/performance.md` has figures for two).
+/// A [`SharedPool`](crate::SharedPool) takes a lock for each pick and each drop, and does the scheduler's work for each.
+/// Here a thread takes several connections to the chosen back end at a time and hands them out one by one, and connections
+/// that end are counted several at a time. That saves the lock and the work alike, so that this pool is quicker with a
+/// single thread too, where the back ends carry some tens of connections or more (`docs/performance.md`).
 ///
 /// # How far a choice may be off
-/// Each choice is exactly what the scheduler would pick for counters that leave out the connections which ended since the
-/// last drawing: fewer than `slack` of them, plus one for each thread that is just ending one. Picks are never left out:
-/// of those drawn ahead each counts the ones before it. So with the threads idle, `lc` never uses a back end that has more
-/// than `slack - 1` connections more than the least loaded, and an upper threshold is never passed. `rr` and `wrr`, which do
-/// not ask for connections, keep their exact order; a change of the list makes them skip what was drawn ahead.
+/// Several are never more than `slack`, and never more than one and a quarter of what the back end carries at the time.
+/// While each carries fewer than four, or with a slack of 1, each choice is the exact one.
 ///
-/// Choices that depend on the flow cannot be drawn ahead: `dh`, `sh`, `mh`, `lblc`, `lblcr` and persistence are refused. (The hash
-/// tables of a [`SharedPool`](crate::SharedPool) wait for nobody anyway.)
+/// With one thread `lc` never uses a back end that has more than `2 * slack - 2` connections more than the least loaded;
+/// each further thread, up to one for each processor, may add `2 * slack`. `wlc` and `sed` are off by the same numbers of
+/// connections, to be divided by the weights. An upper threshold is never passed, and `ovf` keeps to its weights.
+/// Thresholds see an ended connection late, unless the back end is overloaded.
+///
+/// `lc`, `wlc`, `sed`, `nq`, `fo` and `ovf` are meant, whose choice follows from the connections alone. Others are refused:
+/// in a [`SharedPool`](crate::SharedPool) round robin and the hash tables take no lock anyway, and `twos`, `lblc` and `lblcr`
+/// choose anew for each flow, as persistence does.
 pub struct RelaxedPool<T> {
     handle: Arc<Handle<T>>,
 }
 
 /// A counted connection to a back end of a [`RelaxedPool`], which is its value by [`Deref`]. Dropping it ends the
 /// connection.
+///
+/// It borrows nothing: send it to the task that carries the connection.
 #[must_use = "dropping the guard at once ends the connection"]
 pub struct RelaxedConnection<T> {
     node: Arc<Node<T>>,
@@ -65,7 +66,7 @@ pub struct RelaxedStatus {
     pub active: u32,
     /// All connections.
     pub total: u32,
-    /// Whether it is over its threshold, counting those drawn for the next ones to come.
+    /// Whether it is over its threshold.
     pub overloaded: bool,
 }
 
@@ -74,26 +75,28 @@ struct Handle<T> {
 }
 
 struct Shared<T> {
+    /// A thread that holds its lane may take this lock, but not the other way round.
     state: Mutex<State<T>>,
-    batch: ArcSwap<Batch<T>>,
-    ledger: Ledger,
+    lanes: Lanes<Lease<T>>,
+    /// Leases of earlier epochs are void. Changed under the lock.
+    epoch: AtomicU64,
     slack: u32,
-    /// Whether choices depend on connections.
-    feedback: bool,
+    kind: SchedulerKind,
 }
 
+/// The connections in it are those that came, those that are leased and those that ended and are not settled.
 struct State<T> {
     core: Core,
-    /// By slot; also of back ends that left and have connections.
+    /// By slot.
     nodes: Vec<Option<Arc<Node<T>>>>,
-    /// How often picks were drawn.
-    drawings: u64,
+    lock_takings: u64,
 }
 
-/// Picks drawn ahead.
-struct Batch<T> {
-    tickets: Tickets,
-    picks: Vec<Arc<Node<T>>>,
+/// Connections to one back end that are counted and did not come yet.
+struct Lease<T> {
+    node: Arc<Node<T>>,
+    left: u32,
+    epoch: u64,
 }
 
 struct Node<T> {
@@ -107,42 +110,29 @@ impl<T> RelaxedPool<T> {
     /// An empty pool with the default options and a slack of 64.
     ///
     /// # Errors
-    /// [`Error::NotRelaxable`] for a scheduler that asks for the flow.
+    /// [`Error::NotRelaxable`] for a scheduler outside the least-connection family.
     pub fn new(kind: SchedulerKind) -> Result<Self, Error> {
         Self::with_options(kind, &Options::default(), DEFAULT_SLACK)
     }
 
-    /// An empty pool.
+    /// An empty pool. More slack saves more; several times the number of threads is enough.
     ///
     /// # Errors
-    /// [`Error::NotRelaxable`] for a scheduler that asks for the flow, or with persistence.
+    /// [`Error::NotRelaxable`] for a scheduler outside the least-connection family, or with persistence.
     pub fn with_options(kind: SchedulerKind, options: &Options, slack: NonZeroU32) -> Result<Self, Error> {
-        Self::with_environment(kind, options, slack, System::new())
-    }
-
-    /// An empty pool that takes chance from `environment`.
-    ///
-    /// # Errors
-    /// [`Error::NotRelaxable`] for a scheduler that asks for the flow, or with persistence.
-    pub fn with_environment(
-        kind: SchedulerKind,
-        options: &Options,
-        slack: NonZeroU32,
-        environment: impl Environment + 'static,
-    ) -> Result<Self, Error> {
-        if kind.uses_flow() || options.persistence.is_some() {
+        if !kind.is_relaxable() || options.persistence.is_some() {
             return Err(Error::NotRelaxable(kind));
         }
         let shared = Shared {
             state: Mutex::new(State {
-                core: Core::new(kind, options, Box::new(environment)),
+                core: Core::new(kind, options, Box::new(System::new())),
                 nodes: Vec::new(),
-                drawings: 0,
+                lock_takings: 0,
             }),
-            batch: ArcSwap::from_pointee(Batch::default()),
-            ledger: Ledger::default(),
+            lanes: Lanes::new(),
+            epoch: AtomicU64::new(0),
             slack: slack.get().min(MAX_SLACK),
-            feedback: !matches!(kind, SchedulerKind::Rr | SchedulerKind::Wrr),
+            kind,
         };
         Ok(Self {
             handle: Arc::new(Handle {
@@ -178,7 +168,12 @@ impl<T> RelaxedPool<T> {
     /// # Errors
     /// An unknown identifier, or what [`add`](Self::add) refuses too.
     pub fn edit(&self, id: BackendId, spec: Spec) -> Result<(), Error> {
-        self.handle.shared.change(|state| state.core.edit(id, &spec))
+        let shared = &self.handle.shared;
+        shared.change(|state| {
+            state.core.edit(id, &spec)?;
+            shared.settle(state, id);
+            Ok(())
+        })
     }
 
     /// Sets the weight alone. 0 quiesces: no new connections, the open ones go on.
@@ -192,77 +187,63 @@ impl<T> RelaxedPool<T> {
         })
     }
 
-    /// Takes a back end out of the list. Open connections go on; the value is dropped at the first drawing or change after
-    /// the last of them.
+    /// Takes a back end out of the list. Open connections go on, and the value stays until the last of them ended.
     ///
     /// # Errors
     /// An unknown identifier.
     pub fn remove(&self, id: BackendId) -> Result<(), Error> {
         let removed = self.handle.shared.change(|state| {
-            let idle = state.core.remove(id)?;
-            let node = state.nodes.get_mut(id.slot as usize).filter(|_| idle);
-            Ok(node.and_then(Option::take))
-        });
-        removed.map(drop)
+            state.core.remove(id)?;
+            let node = state.nodes.get_mut(id.slot as usize).and_then(Option::take);
+            if let Some(node) = &node {
+                // From here on everything is settled at once, so that the record goes with the last connection.
+                node.account.set_quota(1);
+                node.count_ended(&mut state.core);
+            }
+            Ok(node)
+        })?;
+        drop(removed);
+        Ok(())
     }
 
     /// Picks a back end and counts an active connection until the guard is dropped.
     #[inline]
     pub fn pick(&self) -> Option<RelaxedConnection<T>> {
         let shared = &self.handle.shared;
-        loop {
-            let batch = shared.batch.load();
-            let ticket = batch.tickets.take(shared.slack);
-            if let Some(node) = ticket.and_then(|ticket| batch.picks.get(ticket)) {
-                return Some(RelaxedConnection {
-                    node: node.clone(),
-                    active: true,
-                });
-            }
-            if !shared.draw_after(&batch) {
-                return None;
-            }
-        }
+        let node = match shared.take() {
+            Some(node) => node,
+            None => shared.take_last()?,
+        };
+        Some(RelaxedConnection { node, active: true })
     }
 
     /// As [`pick`](Self::pick), passing over back ends that have refused the flow. Takes the lock.
     pub fn pick_except(&self, refused: &[BackendId]) -> Option<RelaxedConnection<T>> {
-        self.handle.shared.change(|state| {
-            let count = state.core.pick_except(&Flow::ANY, true, refused)?;
-            let node = state.node(count.id)?.clone();
-            Some(RelaxedConnection { node, active: true })
-        })
+        let node = self.handle.shared.take_except(refused)?;
+        Some(RelaxedConnection { node, active: true })
     }
 
-    /// Each back end in list order with what is counted about it. Takes the lock.
+    /// Each back end in list order with what is counted about it, exactly while no thread picks. Takes the lock.
     #[must_use]
     pub fn status(&self) -> Vec<RelaxedStatus> {
         let shared = &self.handle.shared;
-        let (mut state, mut retired) = (shared.lock(), Vec::new());
-        shared.count_ended(&mut state, &mut retired);
-        let batch = shared.batch.load();
-        let untaken = batch.picks.iter().skip(batch.tickets.taken());
-        let mut reserved = BTreeMap::new();
-        for node in untaken {
-            *reserved.entry(node.id).or_insert(0) += 1;
-        }
-        let core = &state.core;
+        shared.recall();
+        let mut state = shared.lock();
+        let State { core, nodes, .. } = &mut *state;
+        nodes.iter().flatten().for_each(|node| node.count_ended(core));
+        shared.void_leases();
         let backends = core.backends.iter();
-        let status = backends
+        backends
             .filter_map(|backend| {
-                let id = backend.id();
-                let reserved = reserved.get(&id).copied().unwrap_or(0);
                 Some(RelaxedStatus {
-                    id,
-                    spec: core.spec(id).ok()?,
-                    active: backend.active().saturating_sub(reserved),
-                    total: backend.total().saturating_sub(reserved),
+                    id: backend.id(),
+                    spec: core.spec(backend.id()).ok()?,
+                    active: backend.active(),
+                    total: backend.total(),
                     overloaded: backend.overloaded(),
                 })
             })
-            .collect();
-        drop(state);
-        status
+            .collect()
     }
 
     /// How many back ends are in the list.
@@ -277,10 +258,10 @@ impl<T> RelaxedPool<T> {
         self.len() == 0
     }
 
-    /// How often picks were drawn ahead, which is how often a pick took the lock: a measure of contention.
+    /// How often connections that came or ended took the lock: a measure of contention.
     #[must_use]
-    pub fn drawings(&self) -> u64 {
-        self.handle.shared.lock().drawings
+    pub fn lock_takings(&self) -> u64 {
+        self.handle.shared.lock().lock_takings
     }
 }
 
@@ -304,8 +285,8 @@ impl<T> Drop for Handle<T> {
     fn drop(&mut self) {
         // Ends the cycle of pool and back ends, outside the lock.
         let nodes = mem::take(&mut self.shared.lock().nodes);
-        self.shared.batch.store(Arc::default());
-        drop(nodes);
+        let leases = self.shared.lanes.take_all();
+        drop((nodes, leases));
     }
 }
 
@@ -314,75 +295,142 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Draws fresh picks unless somebody else did since `seen`. False if there is nobody to pick.
-    #[cold]
-    fn draw_after(&self, seen: &Arc<Batch<T>>) -> bool {
-        let (mut state, mut retired) = (self.lock(), Vec::new());
-        if !Arc::ptr_eq(&self.batch.load(), seen) {
-            return true;
+    /// One of the connections that this thread leased, from a new lease if it must be.
+    #[inline]
+    fn take(&self) -> Option<Arc<Node<T>>> {
+        // Dropped after the lane is free: what a value does when it is dropped is not ours.
+        let retired;
+        let mut lane = self.lanes.mine();
+        if let Some(lease) = &mut *lane
+            && lease.left > 0
+            && lease.epoch == self.epoch.load(Ordering::Acquire)
+        {
+            lease.left -= 1;
+            return Some(lease.node.clone());
         }
-        let old = self.batch.load_full();
-        self.take_back(&mut state, &old, &mut retired);
-        let any = self.draw(&mut state);
-        drop(state);
-        any
+        retired = lane.take();
+        self.renew(retired.as_ref(), &mut lane)
     }
 
-    /// Changes something under the lock, with all counters exact.
-    fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
-        let (mut state, mut retired) = (self.lock(), Vec::new());
-        let old = self.batch.load_full();
-        self.take_back(&mut state, &old, &mut retired);
-        let result = change(&mut state);
-        // Whoever picks next draws.
-        self.batch.store(Arc::default());
-        // Values are dropped after the lock is released: what they do is not ours.
+    /// Gives an old lease back and takes a new one: the first connection of it, and the rest for the lane.
+    fn renew(&self, old: Option<&Lease<T>>, lane: &mut Option<Lease<T>>) -> Option<Arc<Node<T>>> {
+        let mut state = self.lock();
+        state.lock_takings += 1;
+        if let Some(old) = old {
+            old.give_back(&mut state.core);
+        }
+        let id = state.core.select(&Flow::ANY)?;
+        let (node, count) = self.reserve(&mut state, id, u32::MAX)?;
+        if count > 1 {
+            *lane = Some(Lease {
+                node: node.clone(),
+                left: count - 1,
+                epoch: self.epoch.load(Ordering::Relaxed),
+            });
+        }
+        Some(node)
+    }
+
+    /// A connection when there was none to lease, and perhaps other threads leased all there were.
+    #[cold]
+    fn take_last(&self) -> Option<Arc<Node<T>>> {
+        self.recall();
+        self.take_except(&[])
+    }
+
+    fn take_except(&self, refused: &[BackendId]) -> Option<Arc<Node<T>>> {
+        let mut state = self.lock();
+        state.lock_takings += 1;
+        let id = state.core.select_except(&Flow::ANY, refused)?;
+        let (node, _) = self.reserve(&mut state, id, 1)?;
+        Some(node)
+    }
+
+    /// Counts as many connections to a back end as may be counted at a time, at most `limit`.
+    fn reserve(&self, state: &mut State<T>, id: BackendId, limit: u32) -> Option<(Arc<Node<T>>, u32)> {
+        let node = state.node(id)?.clone();
+        let core = &mut state.core;
+        if core.backends.record(id.slot).upper > 0 {
+            // Only connections that are there shall reach the threshold.
+            node.count_ended(core);
+        }
+        let record = core.backends.record(id.slot);
+        let mut count = limit.min(self.share(record.total));
+        if record.upper > 0 {
+            count = count.min(record.upper.saturating_sub(record.total.saturating_add(1)));
+        }
+        if self.kind == SchedulerKind::Ovf {
+            count = count.min(record.weight.saturating_sub(record.active));
+        }
+        let count = count.max(1);
+        core.reserve(id, count);
+        self.limit(core, &node);
+        Some((node, count))
+    }
+
+    /// Takes back what all threads leased and did not use.
+    fn recall(&self) {
+        let leases = self.lanes.take_all();
+        let mut state = self.lock();
+        for lease in &leases {
+            lease.give_back(&mut state.core);
+        }
+        self.void_leases();
         drop(state);
-        drop(old);
+    }
+
+    /// Changes the list. Nobody uses a lease from before any more once this returns.
+    fn change<R>(&self, change: impl FnOnce(&mut State<T>) -> Result<R, Error>) -> Result<R, Error> {
+        let result = change(&mut self.lock());
+        self.recall();
         result
     }
 
-    /// Uncounts the picks that nobody took, and the connections that ended.
-    fn take_back(&self, state: &mut State<T>, old: &Batch<T>, retired: &mut Vec<Arc<Node<T>>>) {
-        let taken = old.tickets.seal();
-        for node in old.picks.iter().skip(taken) {
-            state.core.settle(node.id, 1, 1);
-        }
-        self.count_ended(state, retired);
+    /// From here on every thread decides anew. Called under the lock.
+    fn void_leases(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// Uncounts the connections that ended.
-    fn count_ended(&self, state: &mut State<T>, retired: &mut Vec<Arc<Node<T>>>) {
+    /// Connections of a back end ended, as many as may stay unsettled.
+    fn settle_ended(&self, node: &Node<T>) {
+        let mut state = self.lock();
+        state.lock_takings += 1;
+        node.count_ended(&mut state.core);
+        if state.core.known(node.id).is_err() {
+            return;
+        }
+        self.limit(&mut state.core, node);
+        // Leases go to others as long as this one is not the best.
+        if state.core.select(&Flow::ANY) == Some(node.id) {
+            self.void_leases();
+        }
+    }
+
+    /// Counts the ended connections of a back end and sets how many may stay uncounted.
+    fn settle(&self, state: &mut State<T>, id: BackendId) {
         let State { core, nodes, .. } = state;
-        self.ledger.drain(nodes.len(), |slot| {
-            let cell = &mut nodes[slot as usize];
-            if let Some(node) = cell {
-                let (closed, deactivated) = node.account.settle();
-                if core.settle(node.id, closed, deactivated) {
-                    retired.extend(cell.take());
-                }
-            }
-        });
+        if let Some(Some(node)) = nodes.get(id.slot as usize) {
+            node.count_ended(core);
+            self.limit(core, node);
+        }
     }
 
-    fn draw(&self, state: &mut State<T>) -> bool {
-        // As many connections end as come, in the long run: drawing more would be in vain.
-        let size = if self.feedback {
-            self.slack.div_ceil(2)
-        } else {
-            self.slack
-        };
-        let mut batch = Batch::default();
-        while batch.picks.len() < size as usize {
-            let Some(count) = state.core.pick(&Flow::ANY, true) else {
-                break;
-            };
-            batch.picks.extend(state.node(count.id).cloned());
+    /// Sets how many ended connections of a back end may stay uncounted: none while it is overloaded, for it to be used
+    /// again when it may.
+    fn limit(&self, core: &mut Core, node: &Node<T>) {
+        if core.backends.record(node.id.slot).overloaded {
+            node.account.set_quota(1);
+            node.count_ended(core);
         }
-        let any = !batch.picks.is_empty();
-        state.drawings += 1;
-        self.batch.store(Arc::new(batch));
-        any
+        let record = core.backends.record(node.id.slot);
+        if !record.overloaded {
+            node.account.set_quota(self.share(record.total));
+        }
+    }
+
+    /// How many connections of a back end may be leased at a time, or have ended and not be counted.
+    fn share(&self, total: u32) -> u32 {
+        self.slack.min(1 + total / PART)
     }
 }
 
@@ -392,11 +440,20 @@ impl<T> State<T> {
     }
 }
 
-impl<T> Default for Batch<T> {
-    fn default() -> Self {
-        Self {
-            tickets: Tickets::new(),
-            picks: Vec::new(),
+impl<T> Lease<T> {
+    fn give_back(&self, core: &mut Core) {
+        if self.left > 0 {
+            core.settle(self.node.id, self.left, self.left as i32);
+        }
+    }
+}
+
+impl<T> Node<T> {
+    /// Counts what its account says.
+    fn count_ended(&self, core: &mut Core) {
+        let (ended, deactivated) = self.account.settle();
+        if (ended, deactivated) != (0, 0) {
+            core.settle(self.id, ended, deactivated);
         }
     }
 }
@@ -413,17 +470,9 @@ impl<T> RelaxedConnection<T> {
     pub fn set_active(&mut self, active: bool) {
         if self.active != active {
             self.active = active;
-            self.node.account.set_active(active);
-            self.note();
-        }
-    }
-
-    #[inline]
-    fn note(&self) {
-        let shared = &self.node.shared;
-        shared.ledger.mark(self.node.id.slot);
-        if shared.feedback {
-            shared.batch.load().tickets.note_event();
+            if self.node.account.set_active(active) {
+                self.node.shared.settle_ended(&self.node);
+            }
         }
     }
 }
@@ -439,8 +488,9 @@ impl<T> Deref for RelaxedConnection<T> {
 impl<T> Drop for RelaxedConnection<T> {
     #[inline]
     fn drop(&mut self) {
-        self.node.account.close(self.active);
-        self.note();
+        if self.node.account.close(self.active) {
+            self.node.shared.settle_ended(&self.node);
+        }
     }
 }
 
@@ -454,5 +504,7 @@ impl<T> fmt::Debug for RelaxedConnection<T> {
 }
 
 const DEFAULT_SLACK: NonZeroU32 = NonZeroU32::new(64).unwrap();
-/// More would only make each drawing long.
+/// More would save nothing that can be measured.
 const MAX_SLACK: u32 = 1 << 16;
+/// What is off by one part in so many of a back end's connections is not worth a lock.
+const PART: u32 = 4;

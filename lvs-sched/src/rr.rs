@@ -10,7 +10,7 @@ use crate::scheduler::{Event, Scheduler};
 /// `rr`: the next eligible back end after the last one picked, from the front again after the end.
 ///
 /// Kernel behaviour: `ip_vs_rr`. A pick that finds none leaves the place; a removal moves it to the predecessor.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rr {
     eligible: BitSet,
     /// The position after the last pick; 0 before the first one.
@@ -44,6 +44,14 @@ impl Scheduler for Rr {
 
     #[inline]
     fn select(&mut self, backends: &Backends, _: &Flow, _: &mut dyn Environment) -> Option<BackendId> {
+        self.turn(backends)
+    }
+}
+
+impl Rr {
+    /// The next one.
+    #[inline]
+    pub(crate) fn turn(&mut self, backends: &Backends) -> Option<BackendId> {
         let position = self.eligible.next(self.start).or_else(|| self.eligible.next(0))?;
         self.start = position + 1;
         Some(backends.id(backends.slot_at(position)))

@@ -20,19 +20,24 @@ use crate::kind::SchedulerKind;
 use crate::options::Options;
 use crate::pool_core::{Core, Count};
 use crate::scheduler::Scheduler;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Found, Snapshot};
 
 /// Back ends of type `T` and a scheduler over them, for many threads or tasks. Cloning gives another handle to the same
 /// pool.
 ///
 /// Every choice is the one that a single thread would have made with the picks and drops in some order: each takes one
-/// lock, held for a few dozen nanoseconds and never across a call of yours. The hash tables (`dh`, `sh`, `mh`) take no
-/// lock at all: their choice is wait-free, and so is counting it, save for back ends with connection thresholds and
-/// where persistence stands in front. For many cores and the least-connection family there is
+/// lock, held for a few dozen nanoseconds and never across a call of yours. These take no lock at all, neither to choose
+/// nor to count, and wait for nobody but an edit:
+///
+/// - the hash tables `dh`, `sh` and `mh`, save to count where there are connection thresholds;
+/// - `rr`, and `wrr` while its period (the sum of weights over their greatest common divisor) is at most 65,536, where no back
+///   end has a connection threshold: each takes the next number of a shared counter.
+///
+/// With persistence in front everything takes the lock. For many cores and the least-connection family there is
 /// [`RelaxedPool`](crate::RelaxedPool).
 ///
-/// Changes ([`add`](Self::add), [`edit`](Self::edit), [`remove`](Self::remove)) go on beside picks. With a hash table each
-/// makes a new table; do many at once in [`update`](Self::update).
+/// Changes ([`add`](Self::add), [`edit`](Self::edit), [`remove`](Self::remove)) go on beside picks. For the schedulers that take
+/// no lock each makes a new table; do many at once in [`update`](Self::update).
 pub struct SharedPool<T> {
     handle: Arc<Handle<T>>,
 }
@@ -91,7 +96,7 @@ struct Handle<T> {
 
 struct Shared<T> {
     state: Mutex<State<T>>,
-    /// What hashing threads look at instead of the state.
+    /// What threads look at instead of the state, where the scheduler allows it.
     snapshot: Option<ArcSwap<Snapshot<T>>>,
 }
 
@@ -130,8 +135,9 @@ impl<T> SharedPool<T> {
         options: &Options,
         environment: impl Environment + 'static,
     ) -> Self {
-        let wait_free = kind.is_hash() && options.persistence.is_none();
-        Self::from_core(Core::new(kind, options, Box::new(environment)), wait_free)
+        let in_turn = matches!(kind, SchedulerKind::Rr | SchedulerKind::Wrr);
+        let lock_free = (kind.is_hash() || in_turn) && options.persistence.is_none();
+        Self::from_core(Core::new(kind, options, Box::new(environment)), lock_free)
     }
 
     /// An empty pool with a scheduler of your own, which is called under the pool's lock. Of the options only rules, order
@@ -146,13 +152,13 @@ impl<T> SharedPool<T> {
         Self::from_core(Core::with_engine(engine, options, Box::new(environment)), false)
     }
 
-    fn from_core(core: Core, wait_free: bool) -> Self {
+    fn from_core(core: Core, lock_free: bool) -> Self {
         let shared = Shared {
             state: Mutex::new(State {
                 core,
                 nodes: Vec::new(),
             }),
-            snapshot: wait_free.then(|| ArcSwap::from_pointee(Snapshot::default())),
+            snapshot: lock_free.then(|| ArcSwap::from_pointee(Snapshot::default())),
         };
         Self {
             handle: Arc::new(Handle {
@@ -197,9 +203,13 @@ impl<T> SharedPool<T> {
     /// Makes many changes under one lock; picks see all of them or none.
     pub fn update<R>(&self, change: impl FnOnce(&mut Edits<'_, T>) -> R) -> R {
         let shared = &self.handle.shared;
+        let mut state = shared.lock();
+        if let Some(snapshot) = &shared.snapshot {
+            snapshot.load().end(&mut state.core);
+        }
         let mut edits = Edits {
             shared,
-            state: shared.lock(),
+            state,
             retired: None,
         };
         change(&mut edits)
@@ -210,7 +220,7 @@ impl<T> SharedPool<T> {
     pub fn select(&self, flow: &Flow) -> Option<Backend<T>> {
         let shared = &self.handle.shared;
         if let Some(snapshot) = &shared.snapshot {
-            let node = snapshot.load().lookup(flow, &[])?.clone();
+            let node = shared.find(snapshot, flow, &[], None)?;
             return Some(Backend { node });
         }
         let mut state = shared.lock();
@@ -301,10 +311,8 @@ impl<T> SharedPool<T> {
     fn pick_with(&self, flow: &Flow, active: bool, refused: &[BackendId]) -> Option<Connection<T>> {
         let shared = &self.handle.shared;
         if let Some(snapshot) = &shared.snapshot {
-            let node = snapshot.load().lookup(flow, refused)?.clone();
-            node.open(active);
             return Some(Connection {
-                node,
+                node: shared.find(snapshot, flow, refused, Some(active))?,
                 count: None,
                 active,
             });
@@ -357,12 +365,60 @@ impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Chooses by the snapshot, and counts an active or inactive connection if told.
+    #[inline]
+    fn find(
+        &self,
+        snapshot: &ArcSwap<Snapshot<T>>,
+        flow: &Flow,
+        refused: &[BackendId],
+        count: Option<bool>,
+    ) -> Option<Arc<Node<T>>> {
+        loop {
+            match snapshot.load().find(flow, refused) {
+                Found::Node(node) => {
+                    if let Some(active) = count {
+                        node.open(active);
+                    }
+                    return Some(node.clone());
+                }
+                Found::Nobody => return None,
+                Found::Locked => {
+                    let mut state = self.lock();
+                    // Or else an edit came before us.
+                    if snapshot.load().is_locked() {
+                        return state.find(flow, refused, count);
+                    }
+                }
+                Found::Stale => drop(self.lock()),
+            }
+        }
+    }
 }
 
 impl<T> State<T> {
     #[inline]
     fn node(&self, id: BackendId) -> Option<&Arc<Node<T>>> {
         self.nodes.get(id.slot as usize)?.as_ref()
+    }
+
+    /// Chooses, and counts in the node.
+    fn find(&mut self, flow: &Flow, refused: &[BackendId], count: Option<bool>) -> Option<Arc<Node<T>>> {
+        let id = self.core.select_except(flow, refused)?;
+        let node = self.node(id)?.clone();
+        if count.is_some_and(|active| node.gauge.open(active)) {
+            self.reassess(&node, true);
+        }
+        Some(node)
+    }
+
+    /// Sets the overload flag by the total of now.
+    fn reassess(&mut self, node: &Node<T>, opened: bool) {
+        if self.core.known(node.id).is_ok() {
+            let eligible = self.core.reassess(node.id, node.gauge.total(), opened);
+            node.gauge.set_eligible(eligible);
+        }
     }
 }
 
@@ -382,14 +438,9 @@ impl<T> Node<T> {
         }
     }
 
-    /// Sets the overload flag by the total of now.
     #[cold]
     fn reassess(&self, opened: bool) {
-        let mut state = self.shared.lock();
-        if state.core.known(self.id).is_ok() {
-            let eligible = state.core.reassess(self.id, self.gauge.total(), opened);
-            self.gauge.set_eligible(eligible);
-        }
+        self.shared.lock().reassess(self, opened);
     }
 }
 
@@ -472,8 +523,7 @@ impl<T> Drop for Edits<'_, T> {
     fn drop(&mut self) {
         if let Some(snapshot) = &self.shared.snapshot {
             let State { core, nodes } = &mut *self.state;
-            core.engine.refresh(&core.backends);
-            self.retired = Some(snapshot.swap(Arc::new(Snapshot::new(&core.engine, nodes))));
+            self.retired = Some(snapshot.swap(Arc::new(Snapshot::new(core, nodes))));
         }
     }
 }

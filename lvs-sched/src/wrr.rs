@@ -13,7 +13,7 @@ use crate::tree::{DivisorTree, MaxTree};
 /// over their greatest common divisor. The kernel walks every level, also those that nobody reaches (65 million steps
 /// when one of weight 65535 is overloaded among a thousand of weight 1); this form jumps to the next one that somebody
 /// reaches, and lands in the same state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wrr {
     /// Weights of those who are not overloaded.
     reachable: MaxTree,
@@ -74,6 +74,14 @@ impl Scheduler for Wrr {
 
     #[inline]
     fn select(&mut self, backends: &Backends, _: &Flow, _: &mut dyn Environment) -> Option<BackendId> {
+        self.turn(backends)
+    }
+}
+
+impl Wrr {
+    /// The next one.
+    #[inline]
+    pub(crate) fn turn(&mut self, backends: &Backends) -> Option<BackendId> {
         if self.top == 0 {
             return None;
         }
@@ -99,9 +107,14 @@ impl Scheduler for Wrr {
         self.start = position + 1;
         Some(backends.id(backends.slot_at(position)))
     }
-}
 
-impl Wrr {
+    /// After so many picks the cycle begins anew, while nobody is overloaded.
+    #[cfg(feature = "std")]
+    pub(crate) fn period(&self, backends: &Backends) -> u64 {
+        let sum: u64 = backends.iter().map(|backend| u64::from(backend.weight())).sum();
+        sum / u64::from(self.weights.divisor_and_max().0.max(1))
+    }
+
     fn enter(&mut self, backend: BackendRef<'_>) {
         let position = backend.record.position as usize;
         let reachable = if backend.eligible() { backend.weight() } else { 0 };

@@ -361,7 +361,7 @@ fn edits_are_refused_with_a_reason() {
     assert_eq!(refused.to_string(), "no room for more than 251 back ends");
     assert_eq!(
         Error::NotRelaxable(SchedulerKind::Mh).to_string(),
-        "mh cannot be drawn ahead of its flows"
+        "no relaxed pool for mh: only for lc, wlc, sed, nq, fo and ovf, without persistence"
     );
     assert_eq!(
         TableBits::try_from(21).unwrap_err().to_string(),

@@ -1,5 +1,5 @@
-//! How much one and two threads get done in each mode, how often they had to wait for each other, and what that makes for
-//! more threads than this machine has.
+//! How much one and two threads get done in each mode, and how often they took a lock for it, which is what more threads
+//! than this machine has would wait for.
 //!
 //! `cargo run --release --manifest-path benches/lvs-sched/Cargo.toml --bin threads`
 
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use lvs_sched::{Flow, Options, RelaxedPool, SchedulerKind, SharedPool, Spec};
 
-const BACKENDS: u32 = 1_000;
-const EACH: u32 = 1_000_000;
+const EACH: u32 = 400_000;
+const ROUNDS: u32 = 5;
 
 fn flow(number: u32) -> Flow {
     Flow::from_client(SocketAddr::from((
@@ -21,84 +21,110 @@ fn flow(number: u32) -> Flow {
     )))
 }
 
-/// The time in which each of `threads` made its connections, several held open at a time.
-fn run<C>(threads: u32, pick: impl Fn(u32) -> Option<C> + Sync) -> Duration {
+fn spec(number: u32) -> Spec {
+    let address = SocketAddr::from((Ipv4Addr::from_bits(0x0a01_0000 + number), 80));
+    Spec::new(1 + number % 5).address(address)
+}
+
+/// The time in which each of `threads` made its connections; all together hold `open` of them, the oldest of which ends
+/// when a new one comes.
+fn run<C>(threads: u32, open: u32, pick: &(impl Fn(u32) -> Option<C> + Sync)) -> Duration {
     let barrier = Barrier::new(threads as usize + 1);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
-                let (barrier, pick) = (&barrier, &pick);
+                let barrier = &barrier;
                 scope.spawn(move || {
-                    let mut open: Vec<Option<C>> = (0..64).map(|_| None).collect();
+                    let number = thread * EACH;
+                    let mut ring: Vec<_> = (0..open / threads).map(|step| pick(number + step)).collect();
                     barrier.wait();
-                    for number in 0..EACH {
-                        open[number as usize % 64] = pick(thread * EACH + number);
+                    let mut at = 0;
+                    for step in 0..EACH {
+                        ring[at] = pick(number + step);
+                        at = if at + 1 == ring.len() { 0 } else { at + 1 };
                     }
+                    barrier.wait();
                 })
             })
             .collect();
         barrier.wait();
         let begin = Instant::now();
+        barrier.wait();
+        let taken = begin.elapsed();
         for worker in workers {
             worker.join().unwrap();
         }
-        begin.elapsed()
+        taken
     })
 }
 
-fn report(name: &str, with: impl Fn(u32) -> Duration) {
-    let rate = |threads: u32| f64::from(threads * EACH) / with(threads).as_secs_f64() / 1e6;
-    let (mut one, mut two) = (0.0_f64, 0.0_f64);
-    // Interleaved, the best of three: the machine is shared.
-    for _ in 0..3 {
-        one = one.max(rate(1));
-        two = two.max(rate(2));
+/// Connections a second in millions by one and by two threads, the best of several rounds: the machine is shared.
+#[derive(Default)]
+struct Rates([f64; 2]);
+
+impl Rates {
+    fn add<C>(&mut self, open: u32, pick: impl Fn(u32) -> Option<C> + Sync) {
+        for (rate, threads) in self.0.iter_mut().zip([1, 2]) {
+            let taken = run(threads, open, &pick);
+            *rate = rate.max(f64::from(threads * EACH) / taken.as_secs_f64() / 1e6);
+        }
     }
-    println!(
-        "{name:24} {one:6.1} M/s with one thread, {two:6.1} M/s with two ({:.2} times)",
-        two / one
-    );
 }
 
 fn main() {
-    let fill = |add: &mut dyn FnMut(u32, Spec)| {
-        for number in 0..BACKENDS {
-            let address = SocketAddr::from((Ipv4Addr::from_bits(0x0a01_0000 + number), 80));
-            add(number, Spec::new(1 + number % 5).address(address));
-        }
+    let shared = |kind, backends| {
+        let pool = SharedPool::new(kind);
+        pool.update(|edits| {
+            for number in 0..backends {
+                edits.add(number, spec(number)).unwrap();
+            }
+        });
+        pool
     };
+
+    println!("exact pools of 1000 back ends, 4096 connections open: millions a second with one thread, two threads");
     for kind in [
         SchedulerKind::Rr,
         SchedulerKind::Wrr,
-        SchedulerKind::Wlc,
         SchedulerKind::Sh,
         SchedulerKind::Mh,
+        SchedulerKind::Wlc,
     ] {
-        let pool = SharedPool::new(kind);
-        pool.update(|edits| {
-            fill(&mut |number, spec| {
-                edits.add(number, spec).unwrap();
-            })
-        });
-        report(&format!("exact {kind}"), |threads| {
-            run(threads, |number| pool.pick(&flow(number)))
-        });
+        let pool = shared(kind, 1_000);
+        let mut rates = Rates::default();
+        (0..ROUNDS).for_each(|_| rates.add(4_096, |number| pool.pick(&flow(number))));
+        let [one, two] = rates.0;
+        println!("{kind:20} {one:6.1} {two:6.1}");
     }
-    for slack in [16, 64, 256] {
-        let slack = NonZeroU32::new(slack).unwrap();
-        let pool = RelaxedPool::with_options(SchedulerKind::Wlc, &Options::default(), slack).unwrap();
-        fill(&mut |number, spec| {
-            pool.add(number, spec).unwrap();
+
+    println!("wlc, both modes in turn: millions a second, and for how many connections a lock was taken once");
+    let slacks = [16, 64, 256].map(|slack| NonZeroU32::new(slack).unwrap());
+    for (backends, each) in [(1_000, 1), (1_000, 16), (1_000, 64), (10, 16), (10, 64), (10, 1_024)] {
+        let exact = shared(SchedulerKind::Wlc, backends);
+        let relaxed = slacks.map(|slack| {
+            let pool =
+                RelaxedPool::with_options(SchedulerKind::Wlc, &Options::default(), slack).unwrap();
+            for number in 0..backends {
+                pool.add(number, spec(number)).unwrap();
+            }
+            pool
         });
-        report(&format!("relaxed wlc, slack {slack}"), |threads| {
-            run(threads, |_| pool.pick())
-        });
-        let picks = 3 * (EACH + 2 * EACH);
-        let drawings = pool.drawings();
-        println!(
-            "{:24} the lock was taken once for {:.1} connections; the exact pool takes it twice for each",
-            "",
-            f64::from(picks) / drawings as f64
-        );
+        let mut rates: [Rates; 4] = Default::default();
+        let open = backends * each;
+        for _ in 0..ROUNDS {
+            rates[0].add(open, |number| exact.pick(&flow(number)));
+            for (rates, pool) in rates[1..].iter_mut().zip(&relaxed) {
+                rates.add(open, |_| pool.pick());
+            }
+        }
+        println!("{backends} back ends with {each} connections each");
+        let [one, two] = rates[0].0;
+        println!("    exact      {one:6.1} {two:6.1}    0.5");
+        for ((rates, pool), slack) in rates[1..].iter().zip(&relaxed).zip(slacks) {
+            let [one, two] = rates.0;
+            let connections = ROUNDS * (3 * EACH + 2 * open);
+            let each_lock = f64::from(connections) / pool.lock_takings() as f64;
+            println!("    slack {slack:<4} {one:6.1} {two:6.1} {each_lock:6.1}");
+        }
     }
 }
