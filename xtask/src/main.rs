@@ -17,6 +17,7 @@ mod process;
 mod requirements;
 mod setup;
 mod sim;
+mod static_build;
 mod suites;
 mod test;
 mod vm;
@@ -48,6 +49,8 @@ enum Step {
     Package,
     /// Count instructions of the hot paths under callgrind and hold them to their limits
     Instructions(instructions::Options),
+    /// What an operator installs, in `target/ha-daemon`: a static program, manual page, completions, unit, Dockerfile
+    Static,
     /// Run a command under a kernel that has IPVS, booted for it where the host's has none
     Vm(vm::Options),
     /// Simulate more seeds than the tests do; a failing one is printed, made small (not part of `ci`)
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Step::Fuzz(options) => fuzz::run(&options),
         Step::Package => consumers::run(),
         Step::Instructions(options) => instructions::run(&options),
+        Step::Static => static_build::build(),
         Step::Vm(options) => vm::run(&options),
         Step::Sim(options) => sim::run(&options),
         Step::Compare(options) => compare::run(&options),

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::checks::BARE_TARGET;
 use crate::process::{Result, has_program, is_root, run};
+use crate::static_build::STATIC_TARGET;
 
 /// Debian packages and the program by which each is recognised as installed.
 const DEBIAN: &[(&str, &str)] = &[
@@ -37,7 +38,7 @@ const DEBIAN: &[(&str, &str)] = &[
 ];
 
 /// rustup targets: one without an operating system, one for static binaries.
-const TARGETS: &[&str] = &[BARE_TARGET, "x86_64-unknown-linux-musl"];
+const TARGETS: &[&str] = &[BARE_TARGET, STATIC_TARGET];
 
 pub(crate) fn install() -> Result {
     let missing: Vec<&str> = DEBIAN

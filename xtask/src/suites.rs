@@ -52,6 +52,11 @@ pub(crate) const SUITES: &[Suite] = &[
         needs: &[Need::Root, Need::Program("nsenter")],
     },
     Suite {
+        package: "ha-daemon",
+        binary: "manual",
+        needs: &[Need::Program("mandoc"), Need::Program("bash")],
+    },
+    Suite {
         package: "ha-stack",
         binary: "page",
         needs: &[Need::Program("chromium-headless-shell")],

@@ -5,13 +5,14 @@ mod client;
 mod config;
 mod doctor;
 mod log;
+mod manual;
 mod run;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Failover of virtual addresses, from a keepalived.conf
 #[derive(Parser)]
@@ -65,6 +66,13 @@ enum Command {
         #[arg(long, short = 'f')]
         config: Option<PathBuf>,
     },
+    /// Write the completions of a shell to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page to standard output: `ha-daemon manual | man -l -`
+    Manual,
 }
 
 #[derive(Args)]
@@ -129,6 +137,8 @@ fn main() -> ExitCode {
             control,
         } => client::ask(&control.control, &ha_stack::Request::Priority { name, priority }),
         Command::Doctor { config } => doctor::doctor(config.as_deref()),
+        Command::Completions { shell } => manual::completions(Arguments::command(), shell),
+        Command::Manual => manual::manual(Arguments::command()),
     }
 }
 

@@ -1,0 +1,77 @@
+//! What an operator installs, in one folder: a static `ha-daemon`, its manual page, completions and unit.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::process::{Result, cargo, read, root, run};
+
+/// The target whose programs need no shared library.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
+pub(crate) fn build() -> Result {
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "ha-daemon",
+        "--target",
+        STATIC_TARGET,
+    ]))?;
+    let built = root().join(format!("target/{STATIC_TARGET}/release/ha-daemon"));
+    if fs::read(&built)?
+        .windows(INTERPRETER.len())
+        .any(|part| part == INTERPRETER)
+    {
+        return Err(format!("{} wants a dynamic linker", built.display()).into());
+    }
+    let source = root().join("examples/ha-daemon");
+    let folder = root().join("target/ha-daemon");
+    let place = |name: &str| -> Result<std::path::PathBuf> {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(&folder))?;
+        Ok(path)
+    };
+    let program = place("bin/ha-daemon")?;
+    fs::copy(&built, &program)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let write = |arguments: &[&str], name: &str| -> Result {
+        Ok(fs::write(
+            place(name)?,
+            read(Command::new(&program).args(arguments))?,
+        )?)
+    };
+    write(&["manual"], "share/man/man8/ha-daemon.8")?;
+    write(
+        &["completions", "bash"],
+        "share/bash-completion/completions/ha-daemon",
+    )?;
+    write(&["completions", "zsh"], "share/zsh/site-functions/_ha-daemon")?;
+    write(
+        &["completions", "fish"],
+        "share/fish/vendor_completions.d/ha-daemon.fish",
+    )?;
+    for (file, name) in [
+        ("ha-daemon.service", "lib/systemd/system/ha-daemon.service"),
+        ("Dockerfile", "Dockerfile"),
+        ("README.md", "share/doc/ha-daemon/README.md"),
+    ] {
+        fs::copy(source.join(file), place(name)?)?;
+    }
+    show(&folder, &program)
+}
+
+fn show(folder: &Path, program: &Path) -> Result {
+    let version = read(Command::new(program).arg("--version"))?;
+    let size = fs::metadata(program)?.len() >> 10;
+    println!("{}: {}, {size} KiB, static", folder.display(), version.trim());
+    println!(
+        "to install it: cp -r {}/{{bin,lib,share}} /usr/",
+        folder.display()
+    );
+    Ok(())
+}
+
+/// What names the dynamic linker in a program that wants one.
+const INTERPRETER: &[u8] = b"/ld-musl-";
