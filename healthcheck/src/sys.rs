@@ -1,7 +1,7 @@
-//! Socket options that no safe library has: one system call, with its reason to be sound.
+//! What no safe library has: socket options, and tokio's registration of a descriptor.
 #![expect(
     unsafe_code,
-    reason = "setsockopt is a C function; this is the only call, over values that live here"
+    reason = "setsockopt is a C function; tokio asks for a promise about descriptors"
 )]
 
 use std::io;
@@ -31,4 +31,16 @@ pub(crate) fn set(socket: impl AsFd, level: i32, name: i32, value: &[u8]) -> io:
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Registers a descriptor with the tokio runtime of the present task, for reading.
+#[cfg(feature = "tokio")]
+pub(crate) fn register_with_tokio(
+    descriptor: std::os::fd::OwnedFd,
+) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    // SAFETY: an OwnedFd stays open and the same until it is dropped, which the result does not do before its own end.
+    let registered = unsafe {
+        tokio::io::unix::AsyncFd::register_with_interest(descriptor, tokio::io::Interest::READABLE)
+    };
+    Ok(registered?)
 }

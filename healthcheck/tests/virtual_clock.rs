@@ -544,6 +544,43 @@ fn a_snapshot_survives_a_restart() {
 }
 
 #[test]
+fn a_snapshot_carries_the_operator_s_orders() {
+    let mut world = World::new(Limits::default());
+    world.want(0..5, &every_second());
+    world.run_until(3 * SECOND);
+    let now = Time::from_nanos(world.now);
+    world.monitor.force(now, &0, Some(Forced::Drain));
+    world.monitor.force(now, &1, Some(Forced::Down));
+    world.monitor.suspend(now, &2, true);
+    world.monitor.force(now, &3, Some(Forced::Drain));
+    let snapshot = world.monitor.snapshot(now);
+    let mut next = World::new(Limits::default());
+    next.want(0..5, &every_second());
+    let now = Time::from_nanos(next.now);
+    // Ordered after the restart: it is newer than what was saved.
+    next.monitor.force(now, &3, Some(Forced::Down));
+    next.monitor.restore(now, &snapshot);
+    let states: Vec<_> = (0..5).map(|key| next.monitor.state(&key).unwrap()).collect();
+    assert_eq!(
+        states,
+        [State::Drain, State::Down, State::Up, State::Down, State::Up]
+    );
+    assert!(next.monitor.status(&2).unwrap().suspended);
+    next.run_until(next.now + 3 * SECOND);
+    assert_eq!(
+        next.monitor.status(&2).unwrap().checks[0].samples,
+        0,
+        "still suspended"
+    );
+    let now = Time::from_nanos(next.now);
+    next.monitor.force(now, &1, None);
+    next.monitor.suspend(now, &2, false);
+    next.run_until(next.now + 3 * SECOND);
+    assert_eq!(next.monitor.state(&1), Some(State::Up));
+    assert!(next.monitor.status(&2).unwrap().checks[0].samples > 0);
+}
+
+#[test]
 fn inconclusive_attempts_are_counted_and_shown() {
     let mut world = World::new(Limits::default());
     world.want(

@@ -146,6 +146,21 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "healthcheck",
+        binary: "servers_etcd_telnet",
+        needs: &[Need::Program("etcd"), Need::Program("busybox")],
+    },
+    Suite {
+        package: "healthcheck",
+        binary: "virtual_path",
+        needs: &[
+            Need::Root,
+            Need::Program("unshare"),
+            Need::Program("ip"),
+            Need::Program("busybox"),
+        ],
+    },
+    Suite {
+        package: "healthcheck",
         binary: "overload",
         needs: &[Need::Root],
     },

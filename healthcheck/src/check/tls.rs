@@ -168,7 +168,8 @@ impl TlsBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::NoProvider`] if neither a feature nor the application chose a provider of cryptography;
+    /// [`Error::NoProvider`] if neither the application nor a feature chose a provider of cryptography; [`Error::BadTls`] if
+    /// that one does not offer what TLS needs;
     /// [`Error::BadCertificate`] if a certificate or key cannot be read, or there is no authority;
     /// [`Error::BadName`] if the server name cannot be one.
     pub fn build(self) -> Result<Tls, Error> {
@@ -223,12 +224,21 @@ impl TlsBuilder {
     }
 }
 
-/// The provider a feature chose, else the one the application installed for the process.
+/// The provider that the application installed for the process, else the one a feature brings.
 fn provider() -> Result<Arc<CryptoProvider>, Error> {
     #[cfg(feature = "tls-ring")]
-    return Ok(Arc::new(rustls::crypto::ring::default_provider()));
+    let brought = Some(rustls::crypto::ring::default_provider());
     #[cfg(not(feature = "tls-ring"))]
-    CryptoProvider::get_default().cloned().ok_or(Error::NoProvider)
+    let brought = None;
+    choose(CryptoProvider::get_default(), brought)
+}
+
+fn choose(
+    installed: Option<&Arc<CryptoProvider>>,
+    brought: Option<CryptoProvider>,
+) -> Result<Arc<CryptoProvider>, Error> {
+    let chosen = installed.cloned().or_else(|| brought.map(Arc::new));
+    chosen.ok_or(Error::NoProvider)
 }
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
@@ -289,3 +299,18 @@ impl Hash for Tls {
 
 const DAY: u64 = 24 * 3_600;
 const FULL_EVERY: u32 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_application_s_provider_comes_first_and_without_any_there_is_an_error() {
+        let ring = rustls::crypto::ring::default_provider();
+        let installed = Arc::new(ring.clone());
+        let chosen = choose(Some(&installed), Some(ring.clone())).unwrap();
+        assert!(Arc::ptr_eq(&chosen, &installed));
+        assert!(choose(None, Some(ring)).is_ok());
+        assert!(matches!(choose(None, None), Err(Error::NoProvider)));
+    }
+}

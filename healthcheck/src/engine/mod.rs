@@ -12,6 +12,8 @@ mod ping;
 #[cfg(feature = "script")]
 mod script;
 mod stream;
+#[cfg(feature = "tokio")]
+mod tokio;
 
 use core::time::Duration;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -4,7 +4,7 @@ use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use std::hash::DefaultHasher;
 
-use super::target::Plan;
+use super::target::{Forced, Plan};
 use super::{Monitor, Verdict};
 use crate::health::HealthState;
 use crate::time::Time;
@@ -25,6 +25,12 @@ pub struct TargetSnapshot<K> {
     pub key: K,
     /// How long its state had been what it was.
     pub age: Duration,
+    /// What the operator had ordered.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub forced: Option<Forced>,
+    /// Whether its checks were suspended.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub suspended: bool,
     /// One entry for each check: a fingerprint of what is checked, and what was believed. A fingerprint that does not
     /// fit (another check, or another version of this crate) only means that this check starts anew.
     pub checks: Vec<(u64, HealthState)>,
@@ -36,6 +42,8 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         let targets = self.live_targets().map(|target| TargetSnapshot {
             key: target.key.clone(),
             age: now.since(target.since),
+            forced: target.forced,
+            suspended: target.suspended,
             checks: self
                 .jobs_of(target)
                 .map(|job| (fingerprint(&job.plan), job.state))
@@ -46,7 +54,8 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         }
     }
 
-    /// Believes what was believed before, for every check that has no outcome of its own yet. Call it after
+    /// Believes what was believed before, for every check that has no outcome of its own yet, and carries on with what
+    /// the operator had ordered, for every target about which he has ordered nothing since. Call it after
     /// [`reconcile`](Self::reconcile). Returns how many checks took a state over.
     pub fn restore(&mut self, now: Time, snapshot: &Snapshot<K>) -> usize {
         self.begin_turn(now);
@@ -63,6 +72,14 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
                     job.state = job.state.resumed(&job.policy, *state);
                     restored += 1;
                 }
+            }
+            // The verdict first: suspending keeps it.
+            self.recompute(id, now);
+            if saved.suspended {
+                self.suspend(now, &saved.key, true);
+            }
+            if let Some(target) = self.target_mut(id) {
+                target.forced = target.forced.or(saved.forced);
             }
             self.recompute(id, now);
             let since = Time::from_nanos(now.as_nanos().saturating_sub(crate::time::nanos(saved.age)));
