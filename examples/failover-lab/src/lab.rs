@@ -43,6 +43,15 @@ impl Fault {
             Self::Cut => "cut off",
         }
     }
+
+    /// The same with "the active router" before it.
+    #[must_use]
+    pub fn predicate(self) -> String {
+        match self {
+            Self::Link | Self::Partition => self.words().to_owned(),
+            Self::Kill | Self::Stop | Self::Pause | Self::Cut => format!("is {}", self.words()),
+        }
+    }
 }
 
 /// What to do.

@@ -145,8 +145,8 @@ fn tell_all(arguments: &Arguments, plan: &Plan, world: &world::World) -> std::io
 fn finish(arguments: &Arguments, plan: &Plan, world: &world::World, rounds: Vec<Round>) -> ExitCode {
     if let (Some(file), Some(last)) = (&arguments.svg, rounds.last()) {
         let title = format!(
-            "The active router is {}: {} virtual router{}, an advertisement every {} s",
-            plan.fault.words(),
+            "The active router {}: {} virtual router{}, an advertisement every {} s",
+            plan.fault.predicate(),
             plan.instances,
             if plan.instances == 1 { "" } else { "s" },
             arguments.advert_int

@@ -2,64 +2,83 @@
 
 use std::fmt::Write;
 
-use crate::story::{Round, Span};
+use crate::story::Round;
 
-/// Draws a round: a lane for each host, bars while it held the address, the client's gaps, and the moments below.
+/// Draws a round: a lane for each host, bars while it held the address, the client's answers and gaps, and the moments
+/// below. Colours follow the reader's scheme.
 #[must_use]
 pub fn draw(title: &str, round: &Round) -> String {
     let (from, to) = window(round);
     let x = |ms: f64| LEFT + (ms.clamp(from, to) - from) / (to - from) * WIDTH;
-    let rows = round.moments.len();
-    let height = LANES + 3.0 * LANE + 60.0 + rows as f64 * ROW + 30.0;
+    let bottom = LANES + 3.0 * LANE;
+    let height = bottom + 60.0 + round.moments.len() as f64 * ROW;
     let mut svg = String::new();
     let _ = writeln!(
         svg,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:.0} {height:.0}" font-family="sans-serif" font-size="13">
-<rect width="100%" height="100%" fill="#ffffff"/>
-<text x="{LEFT}" y="28" font-size="18" fill="#1b1f24">{}</text>"##,
-        LEFT + WIDTH + 30.0,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WHOLE} {height:.0}" role="img">
+<title>{0}</title>
+<style>{STYLE}</style>
+<rect class="page" width="100%" height="100%" rx="10"/>
+<text class="title" x="24" y="38">{0}</text>"#,
         escape(title),
     );
-    for (place, name) in ["A", "B", "client"].into_iter().enumerate() {
-        let y = LANES + place as f64 * LANE;
+    let step = step(to - from);
+    // Adding nothing makes of -0 a 0.
+    let mut tick = (from / step).ceil() * step + 0.0;
+    while tick <= to {
         let _ = writeln!(
             svg,
-            r##"<text x="16" y="{:.1}" fill="#1b1f24">{name}</text>
-<line x1="{LEFT}" x2="{:.1}" y1="{:.1}" y2="{:.1}" stroke="#d0d7de"/>"##,
-            y + 18.0,
-            LEFT + WIDTH,
-            y + 28.0,
-            y + 28.0,
+            r#"<line class="line" x1="{0:.1}" x2="{0:.1}" y1="{LANES}" y2="{bottom}"/>
+<text class="soft middle" x="{0:.1}" y="{1:.1}">{tick:.0} ms</text>"#,
+            x(tick),
+            bottom + 18.0,
+        );
+        tick += step;
+    }
+    for (place, name) in ["A", "B", "client"].into_iter().enumerate() {
+        let y = LANES + place as f64 * LANE + 20.0;
+        let _ = writeln!(svg, r#"<text x="24" y="{y:.1}">{name}</text>"#);
+    }
+    bar(&mut svg, 2, (from, to), "answered", "answered", &x);
+    for span in &round.held {
+        let class = if span.host == 0 { "first" } else { "second" };
+        bar(
+            &mut svg,
+            span.host,
+            (span.from_ms, span.to_ms),
+            class,
+            "has the address",
+            &x,
         );
     }
-    for span in &round.held {
-        let colour = if span.host == 0 { "#0969da" } else { "#1a7f37" };
-        bar(&mut svg, span, colour, &x);
-    }
     for span in &round.gaps {
-        bar(&mut svg, span, "#cf222e", &x);
-    }
-    for step in 0..=10 {
-        let ms = from + (to - from) * f64::from(step) / 10.0;
-        let _ = writeln!(
-            svg,
-            r##"<text x="{:.1}" y="{:.1}" text-anchor="middle" font-size="11" fill="#57606a">{ms:.0} ms</text>"##,
-            x(ms),
-            LANES + 3.0 * LANE + 18.0,
+        bar(
+            &mut svg,
+            span.host,
+            (span.from_ms, span.to_ms),
+            "gap",
+            "no answer",
+            &x,
         );
     }
     for (place, moment) in round.moments.iter().enumerate() {
-        let at = x(moment.at_ms);
+        let (at, number, y) = (x(moment.at_ms), place + 1, bottom + 52.0 + place as f64 * ROW);
+        // Those that fall together stand beside each other.
+        let beside = round.moments[..place]
+            .iter()
+            .filter(|other| (x(other.at_ms) - at).abs() < MARK)
+            .count();
+        let mark = at + beside as f64 * MARK;
         let _ = writeln!(
             svg,
-            r##"<line x1="{at:.1}" x2="{at:.1}" y1="{LANES}" y2="{:.1}" stroke="#57606a" stroke-dasharray="2 3"/>
-<text x="{at:.1}" y="{:.1}" text-anchor="middle" font-size="10" fill="#1b1f24">{}</text>
-<text x="16" y="{:.1}" fill="#1b1f24">{}  {:+.3} ms  {}</text>"##,
-            LANES + 3.0 * LANE,
-            LANES - 6.0 - (place % 3) as f64 * 11.0,
-            place + 1,
-            LANES + 3.0 * LANE + 48.0 + place as f64 * ROW,
-            place + 1,
+            r#"<line class="moment" x1="{at:.1}" x2="{at:.1}" y1="{:.1}" y2="{bottom}"/>
+<circle class="mark" cx="{mark:.1}" cy="{:.1}" r="8"/><text class="number middle" x="{mark:.1}" y="{:.1}">{number}</text>
+<circle class="mark" cx="32" cy="{:.1}" r="8"/><text class="number middle" x="32" y="{y:.1}">{number}</text>
+<text class="end" x="144" y="{y:.1}">{:+.3} ms</text><text x="160" y="{y:.1}">{}</text>"#,
+            LANES - 4.0,
+            LANES - 12.0,
+            LANES - 8.5,
+            y - 4.0,
             moment.at_ms,
             escape(&moment.text),
         );
@@ -67,14 +86,20 @@ pub fn draw(title: &str, round: &Round) -> String {
     svg + "</svg>\n"
 }
 
-fn bar(svg: &mut String, span: &Span, colour: &str, x: &impl Fn(f64) -> f64) {
-    let (from, to) = (x(span.from_ms), x(span.to_ms));
-    let y = LANES + span.host as f64 * LANE + 4.0;
+fn bar(svg: &mut String, lane: usize, span: (f64, f64), class: &str, words: &str, x: &impl Fn(f64) -> f64) {
+    let (from, width) = (x(span.0), (x(span.1) - x(span.0)).max(1.5));
+    let y = LANES + lane as f64 * LANE + 4.0;
     let _ = writeln!(
         svg,
-        r#"<rect x="{from:.1}" y="{y:.1}" width="{:.1}" height="22" rx="3" fill="{colour}"/>"#,
-        (to - from).max(1.5),
+        r#"<rect class="{class}" x="{from:.1}" y="{y:.1}" width="{width:.1}" height="22" rx="4"/>"#,
     );
+    if width > 110.0 {
+        let (middle, y) = (from + width / 2.0, y + 15.5);
+        let _ = writeln!(
+            svg,
+            r#"<text class="on middle" x="{middle:.1}" y="{y:.1}">{words}</text>"#
+        );
+    }
 }
 
 /// What to show: all moments, and a little around them.
@@ -86,23 +111,51 @@ fn window(round: &Round) -> (f64, f64) {
     (first - margin, last + margin)
 }
 
+/// Between two ticks: 1, 2 or 5 times a power of ten, so that there are ten at most.
+fn step(length: f64) -> f64 {
+    let mut step = 1.0;
+    loop {
+        for factor in [1.0, 2.0, 5.0] {
+            if step * factor * 10.0 >= length {
+                return step * factor;
+            }
+        }
+        step *= 10.0;
+    }
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-const LEFT: f64 = 70.0;
-const WIDTH: f64 = 900.0;
-const LANES: f64 = 84.0;
+const WHOLE: f64 = 1000.0;
+const LEFT: f64 = 80.0;
+const WIDTH: f64 = 890.0;
+const LANES: f64 = 92.0;
 const LANE: f64 = 34.0;
-const ROW: f64 = 18.0;
+const ROW: f64 = 22.0;
+/// How far apart the marks of two moments must be.
+const MARK: f64 = 18.0;
+
+const STYLE: &str = "
+text { font: 13px system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; fill: #171b24; font-variant-numeric: tabular-nums }
+.title { font-size: 18px; font-weight: 600 } .soft { fill: #59627a; font-size: 11px }
+.middle { text-anchor: middle } .end { text-anchor: end } .on { fill: #fff; font-size: 12px } .number { fill: #fff; font-size: 10px }
+.page { fill: #f4f5f8 } .line { stroke: #dfe3ea } .moment { stroke: #59627a; stroke-dasharray: 2 3 } .mark { fill: #59627a }
+.first { fill: #2457c5 } .second { fill: #0b7a4b } .answered { fill: #8b93a7 } .gap { fill: #b3261e }
+@media (prefers-color-scheme: dark) {
+text { fill: #e9ecf3 } .soft { fill: #9aa4bb } .on, .number { fill: #0e1118 } .page { fill: #0e1118 } .line { stroke: #2a3040 }
+.moment { stroke: #9aa4bb } .mark { fill: #9aa4bb } .first { fill: #86aaff } .second { fill: #46d39a } .answered { fill: #59627a } .gap { fill: #ff8a80 }
+}
+";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::director::Kind;
-    use crate::story::Moment;
+    use crate::story::{Moment, Span};
 
     #[test]
     fn a_picture_is_one_element_with_every_moment() {
@@ -141,6 +194,20 @@ mod tests {
         let svg = draw("kill", &round);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
         assert!(svg.contains("A &lt;killed&gt;") && svg.contains("B &amp; company"));
-        assert_eq!(svg.matches("<rect").count(), 2);
+        // The page, the client's lane, and the time that B held the address.
+        assert_eq!(svg.matches("<rect").count(), 3);
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        for (length, expected) in [
+            (1.0, 1.0),
+            (12.0, 2.0),
+            (361.0, 50.0),
+            (1_000.0, 100.0),
+            (7_200.0, 1_000.0),
+        ] {
+            assert!((step(length) - expected).abs() < 1e-9, "{length}");
+        }
     }
 }
