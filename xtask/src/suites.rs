@@ -68,6 +68,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "failover-lab",
+        binary: "compare",
+        needs: &[Need::Root, Need::Program("keepalived")],
+    },
+    Suite {
+        package: "failover-lab",
         binary: "data_plane",
         needs: &[Need::Root],
     },

@@ -95,7 +95,15 @@ impl Director {
             .iter()
             .map(|router| router.keepalived(host))
             .collect();
-        Self::keepalived_with(namespace, &format!("{GLOBAL}{text}"))
+        let priority = if spec.realtime {
+            "  vrrp_rt_priority 50\n"
+        } else {
+            ""
+        };
+        Self::keepalived_with(
+            namespace,
+            &format!("global_defs {{\n{GLOBAL}{priority}}}\n{text}"),
+        )
     }
 
     /// Starts keepalived with this configuration.
@@ -268,6 +276,7 @@ pub fn direct() -> Result<(), Box<dyn std::error::Error>> {
         let instance = router
             .instance()
             .ok_or("a number or an address is out of range")?;
+        std::thread::sleep(spec.stagger);
         let handle = driver.add(instance)?;
         printers.push(handle.events());
         say(handle.name(), Some(&handle.status().state.to_string()), "added");
@@ -319,4 +328,4 @@ pub const DIRECT: &str = "direct";
 /// With more virtual routers than this, a director says nothing about each.
 const MANY: usize = 16;
 /// keepalived as an operator would run it here, who knows no other user for scripts.
-const GLOBAL: &str = "global_defs {\n  script_user root\n}\n";
+const GLOBAL: &str = "  script_user root\n";

@@ -12,6 +12,7 @@ use crate::segment::{Segment, port};
 use crate::spec::{DirectorSpec, RouterSpec};
 use crate::story::{Record, Seen, Setting, What};
 use crate::sys;
+use crate::witness::Witness;
 
 /// What happens to the active router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,7 @@ impl Plan {
         DirectorSpec {
             routers,
             realtime: self.realtime,
+            stagger: Duration::ZERO,
         }
     }
 
@@ -154,6 +156,8 @@ pub fn run(plan: &Plan, kinds: [Kind; 2], progress: &dyn Fn(&str)) -> io::Result
     let _ = capture.take();
     let mut frames = wait_frames(&capture, plan);
 
+    let witness = Witness::start()?;
+    std::thread::sleep(Duration::from_millis(10));
     progress("the fault");
     let mut record = Record {
         fault: sys::wall_clock(),
@@ -171,6 +175,7 @@ pub fn run(plan: &Plan, kinds: [Kind; 2], progress: &dyn Fn(&str)) -> io::Result
         Fault::Cut => segment.set_cut(0, true)?,
     }
     wait_for(patience(plan), "B to take over", || holds_all(plan, &watches[1]))?;
+    let taken = sys::wall_clock();
     std::thread::sleep(match plan.fault {
         Fault::Pause => {
             let since = sys::wall_clock() - record.fault;
@@ -195,6 +200,8 @@ pub fn run(plan: &Plan, kinds: [Kind; 2], progress: &dyn Fn(&str)) -> io::Result
         std::thread::sleep(settle(plan) + Duration::from_millis(1_200));
     }
     record.end = sys::wall_clock();
+    let worst = witness.worst(record.fault, if mends(plan.fault) { record.end } else { taken });
+    record.late = u64::try_from(worst.as_nanos()).unwrap_or(u64::MAX);
     // The last answers are on their way.
     std::thread::sleep(Duration::from_millis(20));
     record.probes = client.probes();

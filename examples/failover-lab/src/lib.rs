@@ -2,7 +2,9 @@
 
 pub mod capture;
 pub mod director;
+pub mod disturb;
 pub mod lab;
+pub mod measure;
 pub mod memory;
 pub mod namespace;
 pub mod observe;
@@ -13,4 +15,5 @@ pub mod spec;
 pub mod story;
 pub mod svg;
 mod sys;
+pub mod witness;
 pub mod world;

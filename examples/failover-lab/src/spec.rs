@@ -1,6 +1,7 @@
 //! What a director of the laboratory is told to do.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vrrp_fsm::{Announcements, Dialect, Peer, Preempt};
@@ -15,6 +16,9 @@ pub struct DirectorSpec {
     pub routers: Vec<RouterSpec>,
     /// Ask for real-time priority and locked memory; without the privilege it goes on without.
     pub realtime: bool,
+    /// How long to wait between the start of one virtual router and the next (ours only; keepalived's drift apart by
+    /// themselves).
+    pub stagger: Duration,
 }
 
 /// One virtual router, as the laboratory and its tests vary it.

@@ -20,6 +20,8 @@ pub struct Record {
     pub mended: Option<u64>,
     /// When the observation ended.
     pub end: u64,
+    /// How late the machine itself was at the worst between the fault and the takeover, in nanoseconds.
+    pub late: u64,
 }
 
 /// Something seen.
@@ -82,6 +84,12 @@ pub struct Round {
     pub both_active_ms: Option<f64>,
     /// How often the role changed hands after the fault: once is right.
     pub promotions: usize,
+    /// How many virtual routers changed hands more than once.
+    pub flaps: usize,
+    /// The longest time between two advertisements of a virtual router after it had moved.
+    pub longest_silence_ms: f64,
+    /// How late the machine itself was at the worst: what was measured is no better than that.
+    pub late_ms: f64,
     /// The moments, for a timeline.
     pub moments: Vec<Moment>,
     /// Who held the client's address when.
@@ -170,6 +178,12 @@ pub fn tell(setting: &Setting, record: &Record) -> Round {
         lost: lost(&record.probes, record.end),
         mend_gap_ms: record.mended.map(|_| longest(&later)),
         both_active_ms: record.mended.map(|mended| both_active(&seen, watched, mended)),
+        flaps: taken
+            .iter()
+            .filter(|taken| promotions(&seen, taken.router, record.fault) > 1)
+            .count(),
+        longest_silence_ms: longest_silence(&seen, &taken, mended),
+        late_ms: record.late as f64 / 1e6,
         promotions: promotions(&seen, watched, record.fault),
         moments,
         held: held(&seen, setting.watched.1, record.end)
@@ -333,6 +347,23 @@ fn promotions(seen: &[Seen], router: (usize, u8), fault: u64) -> usize {
     changes
 }
 
+/// The longest time between two advertisements of B for one virtual router, from its first on.
+fn longest_silence(seen: &[Seen], taken: &[Taken], until: u64) -> f64 {
+    let mut last: std::collections::BTreeMap<_, _> =
+        taken.iter().map(|taken| (taken.router, taken.first)).collect();
+    let mut longest = 0;
+    for seen in seen.iter().filter(|seen| seen.host == 1 && seen.at < until) {
+        if let What::Advertised { router, .. } = seen.what
+            && let Some(last) = last.get_mut(&router)
+            && seen.at > *last
+        {
+            longest = longest.max(seen.at - *last);
+            *last = seen.at;
+        }
+    }
+    longest as f64 / 1e6
+}
+
 /// Who held an address from when to when.
 fn held(seen: &[Seen], address: IpAddr, end: u64) -> Vec<(usize, u64, u64)> {
     let begin = seen.first().map_or(0, |seen| seen.at);
@@ -474,6 +505,7 @@ mod tests {
             fault: 1_000_000_000,
             mended: None,
             end: 1_200_000_000,
+            late: 0,
         };
         let round = tell(&setting(), &record);
         assert_eq!(round.detection_ms, Some(36.0));

@@ -174,6 +174,9 @@ mod tests {
             mend_gap_ms: None,
             both_active_ms: None,
             promotions: 1,
+            flaps: 0,
+            longest_silence_ms: 0.0,
+            late_ms: 0.0,
             moments: vec![
                 Moment {
                     at_ms: 0.0,

@@ -10,7 +10,6 @@ use failover_lab::director::Director;
 use failover_lab::observe::AddressWatch;
 use failover_lab::segment::Segment;
 use failover_lab::spec::{DirectorSpec, RouterSpec};
-use vrrp_net::{Host, LinuxHost, Transmission, Transmissions};
 use vrrp_proto::{AdverInterval, Advertisement, ChecksumForm, Envelope, Priority, Vrid};
 
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -45,7 +44,7 @@ impl Lab {
     pub fn director(&self, host: usize, router: &RouterSpec) -> Director {
         let spec = DirectorSpec {
             routers: vec![router.clone()],
-            realtime: false,
+            ..DirectorSpec::default()
         };
         let program = env!("CARGO_BIN_EXE_failover-lab");
         Director::ours(self.segment.host(host), program, &spec).unwrap()
@@ -54,7 +53,7 @@ impl Lab {
     pub fn keepalived(&self, host: usize, router: &RouterSpec) -> Director {
         let spec = DirectorSpec {
             routers: vec![router.clone()],
-            realtime: false,
+            ..DirectorSpec::default()
         };
         Director::keepalived(self.segment.host(host), host, &spec).unwrap()
     }
@@ -78,35 +77,14 @@ impl Lab {
 
     /// A transmitter on the third host.
     pub fn disturber(&self) -> Disturber {
-        let host = self
-            .segment
-            .host(2)
-            .run(|| LinuxHost::open().map_err(std::io::Error::other))
-            .unwrap();
-        Disturber::new(host)
+        Disturber(failover_lab::disturb::Disturber::new(self.segment.host(2)).unwrap())
     }
 }
 
 /// Sends advertisements of its own making.
-pub struct Disturber {
-    host: LinuxHost,
-    index: u32,
-}
+pub struct Disturber(failover_lab::disturb::Disturber);
 
 impl Disturber {
-    fn new(mut host: LinuxHost) -> Self {
-        let mut index = 0;
-        while let Some(event) = host.poll_event() {
-            if let vrrp_net::HostEvent::Snapshot { links, .. } = event {
-                index = links
-                    .iter()
-                    .find(|link| link.name == "eth0")
-                    .map_or(0, |link| link.index);
-            }
-        }
-        Self { host, index }
-    }
-
     /// Sends one advertisement with this priority for the standard address of its family.
     pub fn advertise(&mut self, ipv6: bool, priority: u8) {
         let source: IpAddr = if ipv6 {
@@ -135,17 +113,7 @@ impl Disturber {
 
     /// Sends these bytes as a VRRP message.
     pub fn send(&mut self, envelope: &Envelope, message: &[u8]) {
-        let mut packets = Transmissions::default();
-        let transmission = Transmission {
-            interface: self.index,
-            source: envelope.source(),
-            destination: envelope.destination(),
-            hop_limit: envelope.hop_limit(),
-            source_mac: None,
-            tag: 0,
-        };
-        packets.push(transmission, |bytes| bytes.extend_from_slice(message));
-        self.host.send(&packets, &mut |_, error| panic!("{error}"));
+        self.0.send(envelope, message).unwrap();
     }
 }
 
