@@ -23,9 +23,11 @@ mod fixed;
 #[cfg(feature = "http")]
 mod http;
 mod hub;
+mod journal;
 mod metrics;
 mod notify;
 mod plan;
+mod process;
 mod status;
 mod supervisor;
 mod sys;
@@ -43,13 +45,15 @@ pub use fixed::{FixedAddress, FixedKeeper};
 #[cfg(feature = "http")]
 pub use http::HttpServer;
 pub use hub::EventHub;
+pub use journal::{Journal, JournalRecorder, Remark, Replay};
 pub use metrics::metrics;
 pub use notify::{
     Courier, Event, EventKind, EventQueue, FifoNotifier, Hooks, Notifier, NotifyState, Object, ScriptNotifier,
 };
 #[cfg(feature = "mail")]
 pub use notify::{MailNotifier, MailSettings};
-pub use plan::{FifoPlan, Plan, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan};
+pub use plan::{FifoPlan, Plan, Scheduling, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan};
+pub use process::{enter_network_namespace, run_on_processors};
 pub use status::{
     CheckStatus, PeerProblem, RealServerStatus, Status, SyncGroupStatus, TrackedStatus, VirtualRouterStatus,
     VirtualServerStatus,

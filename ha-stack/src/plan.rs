@@ -1,6 +1,7 @@
 //! What is to run: the typed form that a configuration becomes, and that a library user writes directly.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use vrrp_net::{Instance, VirtualRoute};
 
@@ -29,11 +30,29 @@ pub struct Plan {
     pub fixed_addresses: Vec<FixedAddress>,
     /// Routes that this host has whoever is active.
     pub fixed_routes: Vec<VirtualRoute>,
+    /// How long nobody is elected. The first plan with virtual routers begins the wait, and a later one without a delay ends
+    /// it; otherwise later plans do not change it.
+    pub start_delay: Duration,
+    /// How the thread of the election is scheduled; whoever starts it has to see to it.
+    pub scheduling: Scheduling,
+    /// The name of the network namespace that everything is to run in; whoever starts it has to
+    /// [enter](crate::enter_network_namespace) it. Without it, that of the process.
+    pub network_namespace: Option<String>,
     /// Named pipes that get a line for each event.
     pub fifos: Vec<FifoPlan>,
     /// Who gets mail.
     #[cfg(feature = "mail")]
     pub mail: Option<MailSettings>,
+}
+
+/// How the kernel runs the thread of the election.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scheduling {
+    /// The real-time priority, 1 to 99; without it, one above ordinary programs.
+    pub realtime_priority: Option<u8>,
+    /// The processors it may run on; empty for all.
+    pub processors: Vec<usize>,
 }
 
 /// One virtual router with what belongs to it outside the election.
@@ -116,6 +135,8 @@ pub enum TrackedObject {
     Process(String),
     /// An interface.
     Interface(String),
+    /// That [`Plan::start_delay`] is over. Not to be written into plans.
+    Start,
 }
 
 impl TrackedObject {
@@ -123,16 +144,18 @@ impl TrackedObject {
     pub fn name(&self) -> &str {
         match self {
             Self::Script(name) | Self::File(name) | Self::Process(name) | Self::Interface(name) => name,
+            Self::Start => "start",
         }
     }
 
-    /// `script`, `file`, `process` or `interface`.
+    /// `script`, `file`, `process`, `interface` or `delay`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Script(_) => "script",
             Self::File(_) => "file",
             Self::Process(_) => "process",
             Self::Interface(_) => "interface",
+            Self::Start => "delay",
         }
     }
 }

@@ -118,7 +118,7 @@ pub struct SyncGroupStatus {
     reason = "written out by whoever runs trackers of another kind"
 )]
 pub struct TrackedStatus {
-    /// `script`, `file`, `process` or `interface`.
+    /// `script`, `file`, `process`, `interface` or `delay`.
     pub kind: String,
     /// Its name.
     pub name: String,

@@ -4,13 +4,14 @@ mod apply;
 mod running;
 mod serve;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use vrrp_fsm::TrackStatus;
+use vrrp_fsm::{TrackId, TrackStatus};
 use vrrp_net::{Driver, DriverThread};
 
 use crate::control::Control;
@@ -18,6 +19,7 @@ use crate::election::Election as _;
 use crate::error::Error;
 use crate::fixed::FixedKeeper;
 use crate::hub::EventHub;
+use crate::journal::Journal;
 use crate::notify::{Event, ScriptNotifier};
 use crate::plan::{Plan, TrackedObject};
 use crate::status::Status;
@@ -26,6 +28,7 @@ use crate::supervisor::serve::SharedControl;
 use crate::track::{FileTracker, InterfaceTracker, ProcessTracker, ScriptTracker, Verdict};
 use crate::vrrp::{Registrar, VrrpElection};
 
+pub(crate) use apply::differences;
 pub use serve::Order;
 
 /// Runs a [`Plan`] and moves to another one on [`reload`](Self::reload).
@@ -63,6 +66,7 @@ impl Supervisor {
             control: driver.control(),
             running: Mutex::new(Running::default()),
             fixed: Mutex::new(None),
+            journal: Mutex::new(None),
         });
         let trackers = Trackers::start(&shared)?;
         let publisher = Arc::clone(&shared);
@@ -90,6 +94,12 @@ impl Supervisor {
     /// As [`start`](Self::start).
     pub fn reload(&self, plan: Plan) -> Result<Vec<String>, Error> {
         apply::apply(&self.shared, &self.trackers, plan)
+    }
+
+    /// Lets the journal that the driver [records](vrrp_net::Driver::set_recorder) into have the names of what is tracked,
+    /// from the next reload on.
+    pub fn set_journal(&self, journal: Journal) {
+        *self.shared.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
     }
 
     /// A handle for a control socket or an HTTP server.
@@ -182,6 +192,8 @@ pub(crate) struct Shared {
     running: Mutex<Running>,
     /// Keeps fixed addresses and routes, once a plan has some.
     fixed: Mutex<Option<FixedKeeper>>,
+    /// Where the names of tracked objects are written, too.
+    journal: Mutex<Option<Journal>>,
 }
 
 impl Shared {
@@ -191,6 +203,14 @@ impl Shared {
 
     fn fixed(&self) -> MutexGuard<'_, Option<FixedKeeper>> {
         self.fixed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes known what the numbers of tracked objects mean.
+    fn name_tracks(&self, names: HashMap<TrackId, String>) {
+        if let Some(journal) = &*self.journal.lock().unwrap_or_else(PoisonError::into_inner) {
+            journal.name_tracks(names.clone());
+        }
+        self.registrar.set_track_names(names);
     }
 
     fn report(&self, object: TrackedObject, status: TrackStatus) {

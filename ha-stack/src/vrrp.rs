@@ -422,17 +422,8 @@ impl Pages {
         Some(states.fold(first, State::min))
     }
 
-    /// The reason in words, with the names of tracked objects instead of their numbers.
     fn reason(&self, reason: Reason) -> String {
-        let name = |id: &TrackId| self.track_names.get(id).cloned();
-        let named = if let Reason::Fault(Fault::Track(id)) = &reason {
-            name(id).map(|name| format!("{name} failed"))
-        } else if let Reason::Fault(Fault::TrackPending(id)) = &reason {
-            name(id).map(|name| format!("{name} has not reported yet"))
-        } else {
-            None
-        };
-        named.unwrap_or_else(|| reason.to_string())
+        reason_in_words(reason, &self.track_names)
     }
 }
 
@@ -457,4 +448,22 @@ impl Record {
             reason,
         }
     }
+}
+
+/// What is said of [`TrackedObject::Start`](crate::TrackedObject::Start).
+pub(crate) const START_DELAY: &str = "the start delay";
+
+/// The reason in words, with the names of tracked objects instead of their numbers.
+pub(crate) fn reason_in_words(reason: Reason, names: &HashMap<TrackId, String>) -> String {
+    let named = if let Reason::Fault(Fault::Track(id)) = &reason {
+        names.get(id).map(|name| format!("{name} failed"))
+    } else if let Reason::Fault(Fault::TrackPending(id)) = &reason {
+        names.get(id).map(|name| match name.as_str() {
+            START_DELAY => format!("{START_DELAY} is not over"),
+            name => format!("{name} has not reported yet"),
+        })
+    } else {
+        None
+    };
+    named.unwrap_or_else(|| reason.to_string())
 }

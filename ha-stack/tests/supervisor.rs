@@ -574,3 +574,62 @@ fn names_and_priorities_are_checked() {
         ));
     }
 }
+
+#[test]
+fn nobody_is_elected_before_the_start_delay_is_over() {
+    let segment = Segment::real_time();
+    let mut delayed = plan(vec![router("VI_1", 51, 100, VIP)]);
+    delayed.start_delay = Duration::from_secs(3600);
+    let host = host(&segment, "10.0.0.1", delayed.clone());
+    let status = host.supervisor.status();
+    assert_eq!(status.virtual_routers[0].state, "initialize");
+    assert_eq!(status.virtual_routers[0].reason, "the start delay is not over");
+    // A reload does not begin the wait anew, and whoever comes waits too.
+    delayed
+        .virtual_routers
+        .push(router("VI_2", 52, 100, "10.0.0.101"));
+    assert_eq!(host.supervisor.reload(delayed.clone()).unwrap(), ["VI_2 added"]);
+    assert_eq!(host.supervisor.status().virtual_routers[1].state, "initialize");
+    // Without the delay in the plan it is over.
+    delayed.start_delay = Duration::ZERO;
+    assert_eq!(host.supervisor.reload(delayed.clone()).unwrap(), [""; 0]);
+    let first = host.events.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(first.kind.word(), "BACKUP", "the wait is not told");
+    wait(&host.events, "VI_1", "MASTER");
+    // And stays so.
+    delayed.start_delay = Duration::from_secs(3600);
+    assert_eq!(host.supervisor.reload(delayed).unwrap(), [""; 0]);
+    assert_eq!(host.supervisor.status().virtual_routers[0].state, "active");
+}
+
+#[test]
+fn the_start_delay_ends_by_itself() {
+    let segment = Segment::real_time();
+    let mut delayed = plan(vec![router("VI_1", 51, 100, VIP)]);
+    delayed.start_delay = Duration::from_millis(100);
+    let begun = std::time::Instant::now();
+    let host = host(&segment, "10.0.0.1", delayed);
+    wait(&host.events, "VI_1", "MASTER");
+    assert!(begun.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_virtual_router_without_an_address_is_elected_all_the_same() {
+    use vrrp_proto::AddressFamily;
+
+    let segment = Segment::real_time();
+    let bare = |priority| {
+        let instance = Instance::new("VI_1", "eth0", Vrid::new(51).unwrap())
+            .priority(Priority::new(priority))
+            .adver_interval(AdverInterval::from_centiseconds(2).unwrap())
+            .parameters(|builder| builder.no_address(AddressFamily::Ipv4));
+        plan(vec![VirtualRouterPlan::new(instance)])
+    };
+    let one = host(&segment, "10.0.0.1", bare(100));
+    wait(&one.events, "VI_1", "MASTER");
+    let two = host(&segment, "10.0.0.2", bare(90));
+    wait(&two.events, "VI_1", "BACKUP");
+    one.supervisor.fail_over("VI_1").unwrap();
+    wait(&two.events, "VI_1", "MASTER");
+    wait(&one.events, "VI_1", "BACKUP");
+}

@@ -5,13 +5,18 @@ use crate::model::vrrp_instance::{State, VrrpInstance};
 use crate::value::Seconds;
 
 impl VrrpInstance {
-    /// Whether it is a virtual router of IPv6, which follows from its first address.
+    /// Whether it is a virtual router of IPv6, which follows from its first address; without one, from its peers, its source
+    /// or its group.
     #[must_use]
     pub fn is_ipv6(&self) -> bool {
-        match self.virtual_ipaddress.first() {
-            Some(first) => first.address.address.is_ipv6(),
-            None => self.native_ipv6,
-        }
+        let first = self.virtual_ipaddress.first().map(|first| first.address.address);
+        let peer = self.unicast_peer.first().map(|peer| peer.address);
+        first
+            .or(peer)
+            .or(self.unicast_src_ip)
+            .or(self.mcast_src_ip)
+            .or(self.mcast_dst_ip)
+            .map_or(self.native_ipv6, |address| address.is_ipv6())
     }
 
     /// The priority: that which is written, else 255 with `state MASTER`, else 100.
@@ -130,6 +135,19 @@ mod tests {
         assert_eq!(router.effective_version(&configuration), 3);
         let (router, configuration) = first("version 2\nvirtual_ipaddress { fe80::1 }");
         assert_eq!(router.effective_version(&configuration), 2);
+    }
+
+    #[test]
+    fn without_an_address_the_family_is_that_of_what_else_there_is() {
+        for (body, ipv6) in [
+            ("", false),
+            ("native_ipv6", true),
+            ("unicast_peer { fe80::1 }", true),
+            ("native_ipv6\nmcast_src_ip 10.0.0.1", false),
+            ("virtual_ipaddress { 10.0.0.1 }\nunicast_peer { fe80::1 }", false),
+        ] {
+            assert_eq!(first(body).0.is_ipv6(), ipv6, "{body}");
+        }
     }
 
     #[test]

@@ -230,8 +230,8 @@ fn a_rejected_report_is_an_error_with_counts() {
     assert_eq!(
         report.into_result().unwrap_err(),
         Error::Rejected {
-            errors: 3,
-            warnings: 2
+            errors: 2,
+            warnings: 3
         }
     );
 }

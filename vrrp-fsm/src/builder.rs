@@ -21,6 +21,7 @@ pub struct ParametersBuilder {
     answer_lower_priority: Option<bool>,
     owner_ignores_advertisements: Option<bool>,
     group: Option<IpAddr>,
+    none: Option<AddressFamily>,
 }
 
 impl ParametersBuilder {
@@ -57,6 +58,7 @@ impl ParametersBuilder {
             answer_lower_priority: None,
             owner_ignores_advertisements: None,
             group: None,
+            none: None,
         }
     }
 
@@ -66,6 +68,7 @@ impl ParametersBuilder {
             answer_lower_priority: Some(parameters.answer_lower_priority),
             owner_ignores_advertisements: Some(parameters.owner_ignores_advertisements),
             group: None,
+            none: parameters.addresses.is_empty().then_some(parameters.family),
             draft: parameters,
         }
     }
@@ -74,6 +77,18 @@ impl ParametersBuilder {
     #[must_use]
     pub fn addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.addresses = addresses.into_iter().collect();
+        self
+    }
+
+    /// There may be no address at all, and then advertisements are of this family.
+    ///
+    /// # Deviation
+    ///
+    /// RFC 9568 §5.2.5 wants one. keepalived does without (`no_virtual_ipaddress`), where the addresses are moved by other
+    /// means than this router.
+    #[must_use]
+    pub fn no_address(mut self, family: AddressFamily) -> Self {
+        self.none = Some(family);
         self
     }
 
@@ -226,9 +241,10 @@ impl ParametersBuilder {
             answer_lower_priority,
             owner_ignores_advertisements,
             group,
+            none,
         } = self;
-        let first = *addresses.first().ok_or(Error::NoAddress)?;
-        let family = AddressFamily::of(first);
+        let first = addresses.first().copied();
+        let family = first.map(AddressFamily::of).or(none).ok_or(Error::NoAddress)?;
         let version = draft.dialect.version();
         if family != draft.family {
             draft.family = family;
@@ -237,13 +253,14 @@ impl ParametersBuilder {
             }
         }
         check_addresses(&addresses, family)?;
-        if let IpAddr::V6(first) = first {
-            if draft.dialect == Dialect::Rfc3768 {
-                return Err(Error::Version2OverIpv6);
-            }
-            if !draft.any_first_address && !is_link_local(first) {
-                return Err(Error::NotLinkLocal(first.into()));
-            }
+        if family == AddressFamily::Ipv6 && draft.dialect == Dialect::Rfc3768 {
+            return Err(Error::Version2OverIpv6);
+        }
+        if let Some(IpAddr::V6(first)) = first
+            && !draft.any_first_address
+            && !is_link_local(first)
+        {
+            return Err(Error::NotLinkLocal(first.into()));
         }
         draft.addresses = addresses.into();
         if draft.priority.is_release() {

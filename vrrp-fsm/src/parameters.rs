@@ -84,7 +84,8 @@ impl Parameters {
         self.adver_interval
     }
 
-    /// The addresses, at least one, in the order of the advertisement.
+    /// The addresses, in the order of the advertisement: at least one, unless [no address](ParametersBuilder::no_address) was
+    /// allowed.
     pub const fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
@@ -184,6 +185,17 @@ impl Parameters {
     ) -> Result<Advertisement<Copied<Iter<'_, IpAddr>>>, vrrp_proto::Error> {
         let addresses = self.addresses.iter().copied();
         let (vrid, interval) = (self.vrid, self.adver_interval);
+        if self.addresses.is_empty() {
+            let authentication = self.authentication();
+            return Advertisement::without_addresses(
+                self.version(),
+                self.family,
+                vrid,
+                priority,
+                interval,
+                authentication,
+            );
+        }
         match self.version() {
             Version::V2 => {
                 Advertisement::version_2(vrid, priority, interval, self.authentication(), addresses)

@@ -188,6 +188,9 @@ fn receive_checks(parameters: &Parameters, envelope: &Envelope) -> ReceiveChecks
     if parameters.any_first_address() {
         checks = checks.any_first_address();
     }
+    if parameters.addresses().is_empty() {
+        checks = checks.no_address();
+    }
     if let Delivery::Unicast(peers) = parameters.delivery() {
         let peer = peers.iter().find(|peer| peer.address == envelope.source());
         let (minimum, maximum) =

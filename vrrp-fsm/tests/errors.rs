@@ -9,7 +9,7 @@ use vrrp_fsm::{
     Announcements, Delivery, Dialect, Error, GroupId, Input, InterfaceId, Parameters, ParametersBuilder,
     Peer, Track, TrackId, VrrpRouter,
 };
-use vrrp_proto::{AdverInterval, Password, Priority};
+use vrrp_proto::{AddressFamily, AdverInterval, Password, Priority};
 
 fn refused(builder: ParametersBuilder, words: &str) -> Error {
     let error = builder.build().unwrap_err();
@@ -28,6 +28,9 @@ fn addresses() {
         refused(with(&[]), "a virtual router needs at least one address"),
         Error::NoAddress
     );
+    let none = with(&[]).no_address(AddressFamily::Ipv6).build().unwrap();
+    assert_eq!((none.addresses().len(), none.family()), (0, AddressFamily::Ipv6));
+    assert_eq!(none.to_builder().build(), Ok(none));
     let many = |count: u32| Parameters::builder(vrid(1), (1..=count).map(|number| IpAddr::V4(number.into())));
     assert_eq!(many(255).build().unwrap().addresses().len(), 255);
     let words = "256 addresses, but an advertisement lists at most 255";
@@ -238,10 +241,5 @@ fn the_same_vrid_twice() {
     let clash = router.handle_input(at(0), first, input(&["10.0.0.4"]));
     assert!(matches!(clash, Err(Error::DuplicateVrid { .. })));
     router.handle_input(at(0), first, input(&["10.0.0.9"])).unwrap();
-    assert_eq!(
-        router
-            .find(interface, vrrp_proto::AddressFamily::Ipv4, vrid(1))
-            .count(),
-        4
-    );
+    assert_eq!(router.find(interface, AddressFamily::Ipv4, vrid(1)).count(), 4);
 }

@@ -35,6 +35,7 @@ pub struct Instance {
     pub(crate) rules: Vec<Arc<VirtualRule>>,
     pub(crate) virtual_mac: Option<VirtualMac>,
     pub(crate) source: Option<IpAddr>,
+    pub(crate) track_source: bool,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) lease: Lease,
     pub(crate) pace: Pace,
@@ -65,6 +66,7 @@ impl Instance {
             rules: Vec::new(),
             virtual_mac: None,
             source: None,
+            track_source: false,
             hop_limit: None,
             lease: Lease::default(),
             pace: Pace::default(),
@@ -165,6 +167,14 @@ impl Instance {
     #[must_use]
     pub fn source(mut self, source: IpAddr) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Stays out of the election while no interface has the address given as [`source`](Self::source) (keepalived's
+    /// `track_src_ip`). Without it, advertisements that cannot be sent are reported and tried again.
+    #[must_use]
+    pub fn track_source(mut self) -> Self {
+        self.track_source = true;
         self
     }
 

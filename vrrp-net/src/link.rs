@@ -157,6 +157,11 @@ impl LinkTable {
         known.first().map(|known| &known.address)
     }
 
+    /// Whether an interface has this address.
+    pub(crate) fn is_anywhere(&self, address: IpAddr) -> bool {
+        self.addresses.keys().any(|(_, known)| *known == address)
+    }
+
     /// The primary IPv4 address of an interface, never one for which `is_virtual`.
     pub(crate) fn primary_ipv4(&self, index: u32, is_virtual: &dyn Fn(IpAddr) -> bool) -> Option<Ipv4Addr> {
         self.oldest(index, |known| match known.address {

@@ -538,6 +538,24 @@ fn conflicts_are_told_at_a_limited_rate() {
     }
 }
 
+#[test]
+fn a_tracked_source_address_that_is_gone_is_a_fault() {
+    let source: IpAddr = "10.0.0.1".parse().unwrap();
+    let mut lab = Lab::new(vec![instance(200).source(source).track_source(), instance(100)]);
+    lab.run(DOWN);
+    assert_eq!(lab.holders(), [0]);
+    lab.segment.steal(lab.nodes[0].host, source);
+    lab.run(DOWN);
+    assert_eq!((lab.state(0), lab.state(1)), (State::Initialize, State::Active));
+    assert_eq!(lab.holders(), [1]);
+
+    let mut lab = Lab::new(vec![
+        instance(200).source("10.9.9.9".parse().unwrap()).track_source(),
+    ]);
+    lab.run(DOWN);
+    assert_eq!(lab.state(0), State::Initialize, "never there");
+}
+
 #[cfg(feature = "auth-hmac")]
 mod signed {
     use vrrp_fsm::Signing;

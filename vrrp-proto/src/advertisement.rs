@@ -124,6 +124,52 @@ where
         })
     }
 
+    /// An advertisement that lists no address: of a virtual router whose addresses are moved by other means.
+    ///
+    /// # Deviation
+    ///
+    /// The standards want at least one ([RFC 9568 §5.2.5]). keepalived sends it (`no_virtual_ipaddress`), for hosts in a
+    /// cloud that ask the provider to move their addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interval`] if the version cannot say the interval; [`Error::Version2OverIpv6`].
+    ///
+    /// [RFC 9568 §5.2.5]: https://www.rfc-editor.org/rfc/rfc9568#section-5.2.5
+    pub fn without_addresses(
+        version: Version,
+        family: AddressFamily,
+        vrid: Vrid,
+        priority: Priority,
+        interval: AdverInterval,
+        authentication: Authentication,
+    ) -> Result<Self, Error>
+    where
+        A: Default,
+    {
+        let sayable = match (version, family) {
+            (Version::V2, AddressFamily::Ipv6) => return Err(Error::Version2OverIpv6),
+            (Version::V2, AddressFamily::Ipv4) => interval.seconds().is_some(),
+            (Version::V3, _) => interval.fits_version_3(),
+        };
+        if !sayable {
+            return Err(Error::Interval { version, interval });
+        }
+        Ok(Self {
+            version,
+            vrid,
+            priority,
+            interval,
+            authentication: match version {
+                Version::V2 => authentication,
+                Version::V3 => Authentication::None,
+            },
+            family,
+            count: 0,
+            addresses: A::default(),
+        })
+    }
+
     /// The same with another priority: to leave, say, with [`Priority::RELEASE`].
     #[must_use]
     pub fn with_priority(self, priority: Priority) -> Self {

@@ -65,9 +65,7 @@ impl<'a> Packet<'a> {
             return Err(Error::Type(version_type & 0x0f));
         }
         let vrid = Vrid::try_from(vrid)?;
-        if count == 0 {
-            return Err(Error::NoAddress);
-        }
+        checks.count(count)?;
         let (addresses, trailer) = split_body(rest, version, family, count)?;
         let found = u16::from_be_bytes(checksum);
 

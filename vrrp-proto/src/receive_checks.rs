@@ -13,6 +13,7 @@ pub struct ReceiveChecks {
     minimum_hop_limit: u8,
     maximum_hop_limit: u8,
     any_first_address: bool,
+    no_address: bool,
     only: Option<ChecksumForm>,
     old_unicast: bool,
 }
@@ -23,6 +24,7 @@ impl ReceiveChecks {
         minimum_hop_limit: 255,
         maximum_hop_limit: 255,
         any_first_address: false,
+        no_address: false,
         only: None,
         old_unicast: false,
     };
@@ -52,6 +54,17 @@ impl ReceiveChecks {
         self
     }
 
+    /// Accept an advertisement that lists no address.
+    ///
+    /// # Deviation
+    ///
+    /// RFC 9568 §5.2.5 has it ignored. keepalived sends and accepts it where the addresses are moved by other means.
+    #[must_use]
+    pub const fn no_address(mut self) -> Self {
+        self.no_address = true;
+        self
+    }
+
     /// Accept only one form of checksum for VRRPv3 over IPv4.
     #[must_use]
     pub const fn only_checksum(mut self, form: ChecksumForm) -> Self {
@@ -72,6 +85,15 @@ impl ReceiveChecks {
         let hop_limit = envelope.hop_limit();
         if hop_limit < self.minimum_hop_limit || hop_limit > self.maximum_hop_limit {
             return Err(Error::HopLimit(hop_limit));
+        }
+        Ok(())
+    }
+
+    /// R11.
+    #[inline]
+    pub(crate) const fn count(&self, count: u8) -> Result<(), Error> {
+        if count == 0 && !self.no_address {
+            return Err(Error::NoAddress);
         }
         Ok(())
     }

@@ -749,3 +749,61 @@ fn addresses_from_wherever_they_are() {
         expected
     );
 }
+
+/// RFC 9568 §5.2.5 has such a message ignored, and so it is unless that is asked for.
+#[test]
+fn a_message_without_addresses_is_taken_only_where_it_is_expected() {
+    let vrid = vrid();
+    let ipv4 = Envelope::new("10.0.0.1".parse().unwrap(), "224.0.0.18".parse().unwrap(), 255).unwrap();
+    let ipv6 = Envelope::new("fe80::1".parse().unwrap(), "ff02::12".parse().unwrap(), 255).unwrap();
+    for (version, envelope, length) in [
+        (Version::V2, ipv4, 16),
+        (Version::V3, ipv4, 8),
+        (Version::V3, ipv6, 8),
+    ] {
+        let built = Advertisement::<Vec<IpAddr>>::without_addresses(
+            version,
+            envelope.family(),
+            vrid,
+            Priority::DEFAULT,
+            AdverInterval::DEFAULT,
+            Authentication::None,
+        );
+        let mut message = [0; 16];
+        let written = built
+            .unwrap()
+            .emit(&envelope, ChecksumForm::Rfc5798, &mut message)
+            .unwrap();
+        assert_eq!(written, length);
+        let message = &message[..written];
+        assert_eq!(
+            Packet::parse(message, &envelope, &STANDARD),
+            Err(Error::NoAddress)
+        );
+        let packet = Packet::parse(message, &envelope, &STANDARD.no_address()).unwrap();
+        assert_eq!((packet.addresses().len(), packet.vrid()), (0, vrid));
+        for end in 0..length {
+            assert!(Packet::parse(&message[..end], &envelope, &STANDARD.no_address()).is_err());
+        }
+    }
+    let refused = |version, family, interval| {
+        Advertisement::<Vec<IpAddr>>::without_addresses(
+            version,
+            family,
+            vrid,
+            Priority::DEFAULT,
+            interval,
+            Authentication::None,
+        )
+        .unwrap_err()
+    };
+    let part = AdverInterval::from_centiseconds(150).unwrap();
+    assert!(matches!(
+        refused(Version::V2, AddressFamily::Ipv4, part),
+        Error::Interval { .. }
+    ));
+    assert_eq!(
+        refused(Version::V2, AddressFamily::Ipv6, AdverInterval::DEFAULT),
+        Error::Version2OverIpv6
+    );
+}

@@ -27,7 +27,10 @@ pub(crate) enum Dump {
 }
 
 pub(crate) fn check(options: &CheckOptions) -> ExitCode {
-    let loaded = config::load(&options.config, options.script_shell.as_deref());
+    let (loaded, stranded) = config::load_in_place(&options.config, options.script_shell.as_deref());
+    if let Some(error) = stranded {
+        eprintln!("ha-daemon: {error}; what is said of interfaces is that of this one");
+    }
     let report = match options.format {
         Format::Text => Ok(loaded.text()),
         Format::Json => loaded.json().map(|value| format!("{value}\n")),

@@ -12,6 +12,22 @@ pub(crate) struct Loaded {
     conversion: Conversion,
 }
 
+/// Reads a configuration in the network namespace that it names, if it does; this thread stays there.
+/// If that cannot be, the configuration is as it looks from here, and beside it stands what is in the way.
+pub(crate) fn load_in_place(path: &Path, script_shell: Option<&Path>) -> (Loaded, Option<String>) {
+    let loaded = load(path, script_shell);
+    let Some(name) = loaded.configuration.net_namespace.clone() else {
+        return (loaded, None);
+    };
+    match ha_stack::enter_network_namespace(&name) {
+        Ok(()) => (load(path, script_shell), None),
+        Err(error) => (
+            loaded,
+            Some(format!("cannot enter the network namespace `{name}`: {error}")),
+        ),
+    }
+}
+
 /// Reads a configuration and converts it.
 pub(crate) fn load(path: &Path, script_shell: Option<&Path>) -> Loaded {
     let mut options = Options::default();

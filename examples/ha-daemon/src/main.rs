@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod log;
 mod manual;
+mod replay;
 mod run;
 
 use std::net::SocketAddr;
@@ -60,6 +61,11 @@ enum Command {
         #[command(flatten)]
         control: ControlOption,
     },
+    /// Explain from a journal what happened and why
+    Replay {
+        /// What `run --journal` wrote
+        journal: PathBuf,
+    },
     /// Find what on this host will bite: sysctls, privileges, duplicates
     Doctor {
         /// The configuration that is to run here
@@ -96,6 +102,9 @@ pub(crate) struct RunOptions {
     /// How the log on standard error is written
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_format: log::Format,
+    /// Write what the election is told to this file, for `replay`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     /// Run check scripts that are shell syntax, not a program, with this shell. keepalived drops them
     #[arg(long, value_name = "SHELL")]
     pub(crate) script_shell: Option<PathBuf>,
@@ -136,6 +145,7 @@ fn main() -> ExitCode {
             priority,
             control,
         } => client::ask(&control.control, &ha_stack::Request::Priority { name, priority }),
+        Command::Replay { journal } => replay::replay(&journal),
         Command::Doctor { config } => doctor::doctor(config.as_deref()),
         Command::Completions { shell } => manual::completions(Arguments::command(), shell),
         Command::Manual => manual::manual(Arguments::command()),

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use ha_stack::{ControlServer, HttpServer, Order, Plan, Response, ServiceManager, Supervisor};
+use ha_stack::{
+    ControlServer, HttpServer, Journal, Order, Plan, Response, Scheduling, ServiceManager, Supervisor,
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use vrrp_net::{Driver, DriverThread, LinuxHost};
@@ -26,11 +28,16 @@ enum End {
 }
 
 pub(crate) fn run(options: &RunOptions) -> ExitCode {
-    let loaded = config::load(&options.config, options.script_shell.as_deref());
+    // Before any thread is started: they are in the network namespace that this one is in.
+    let (loaded, stranded) = config::load_in_place(&options.config, options.script_shell.as_deref());
     eprint!("{}", loaded.text());
     let Some(mut plan) = loaded.into_plan() else {
         return ExitCode::from(BAD_CONFIGURATION);
     };
+    if let Some(error) = stranded {
+        eprintln!("ha-daemon: {error}");
+        return ExitCode::from(START_FAILED);
+    }
     let log = match log::start(options.log_format) {
         Ok(log) => log,
         Err(error) => {
@@ -40,11 +47,15 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
     };
     let outcome = wakes().and_then(|inbox| {
         let manager = ServiceManager::from_environment();
+        let journal = options.journal.as_ref().map(Journal::open).transpose()?;
         loop {
-            match serve(options, &mut plan, &inbox, &manager)? {
+            match serve(options, &mut plan, &inbox, &manager, journal.as_ref())? {
                 End::Stopped => return Ok(()),
                 // The addresses it held are found and kept by its successor.
-                End::ElectionDied => tracing::error!("the election ended by itself: it is started anew"),
+                End::ElectionDied => {
+                    tracing::error!("the election ended by itself: it is started anew");
+                    plan.start_delay = Duration::ZERO;
+                }
             }
         }
     });
@@ -64,9 +75,13 @@ fn serve(
     plan: &mut Plan,
     inbox: &Inbox,
     manager: &ServiceManager,
+    journal: Option<&Journal>,
 ) -> Result<End, Box<dyn Error>> {
     // Nothing is elected before the control socket is ours: a second instance must not disturb the first.
-    let supervisor = Supervisor::start_thread(election()?, Plan::default())?;
+    let supervisor = Supervisor::start_thread(election(&plan.scheduling, journal)?, Plan::default())?;
+    if let Some(journal) = journal {
+        supervisor.set_journal(journal.clone());
+    }
     let control = supervisor.control(Some(inbox.orders.clone()));
     let control_server = ControlServer::start(&options.control, control.clone())?;
     let http_server = options
@@ -138,9 +153,18 @@ fn serve(
 }
 
 /// The election on a thread of its own, with real-time priority and its memory locked where that is allowed.
-fn election() -> Result<DriverThread, vrrp_net::Error> {
-    Driver::new(LinuxHost::open()?)?.spawn_thread_after(|| {
-        if let Err(error) = vrrp_net::set_realtime_priority(REALTIME_PRIORITY) {
+fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<DriverThread, vrrp_net::Error> {
+    let scheduling = scheduling.clone();
+    let mut driver = Driver::new(LinuxHost::open()?)?;
+    if let Some(journal) = journal {
+        driver.set_recorder(journal.recorder());
+    }
+    driver.spawn_thread_after(move || {
+        if let Err(error) = ha_stack::run_on_processors(&scheduling.processors) {
+            tracing::warn!(%error, "the election runs on any processor");
+        }
+        let priority = scheduling.realtime_priority.unwrap_or(REALTIME_PRIORITY);
+        if let Err(error) = vrrp_net::set_realtime_priority(priority) {
             tracing::warn!(%error, "the election runs without real-time priority: a loaded host may delay advertisements");
         }
         if let Err(error) = vrrp_net::lock_memory() {
@@ -164,6 +188,9 @@ fn reload(
     let errors = loaded.errors();
     let outcome = match loaded.into_plan() {
         None => Err(errors.join("\n")),
+        Some(wanted) if wanted.network_namespace != plan.network_namespace => {
+            Err("the network namespace cannot change while the daemon runs: start it anew".to_owned())
+        }
         Some(wanted) => match supervisor.reload(wanted.clone()) {
             Ok(changes) => {
                 *plan = wanted;

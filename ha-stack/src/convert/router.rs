@@ -134,6 +134,9 @@ fn router(context: &mut Context<'_>, instance: &VrrpInstance) -> Option<VirtualR
     }
     if let Some(source) = instance.unicast_src_ip.or(instance.mcast_src_ip) {
         built = built.source(source);
+        if instance.track_src_ip {
+            built = built.track_source();
+        }
     }
     if let Some(hops) = instance.unicast_ttl.filter(|_| !instance.unicast_peer.is_empty()) {
         built = built.unicast_hop_limit(hops);
@@ -243,6 +246,10 @@ fn election(context: &mut Context<'_>, instance: &VrrpInstance, built: Instance)
             .iter()
             .any(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some());
     let priority = Priority::new(instance.effective_priority());
+    let family = match instance.is_ipv6() {
+        true => AddressFamily::Ipv6,
+        false => AddressFamily::Ipv4,
+    };
     let announcements = announcements(instance, global, strict);
     Some(built.parameters(move |builder| {
         let mut builder = builder
@@ -263,7 +270,8 @@ fn election(context: &mut Context<'_>, instance: &VrrpInstance, built: Instance)
             .owner_ignores_advertisements(deaf_owner)
             .any_first_address(!strict)
             .checksum_form(form)
-            .check_peers(check_peers);
+            .check_peers(check_peers)
+            .no_address(family);
         if let Some(password) = password {
             builder = builder.password(password);
         }

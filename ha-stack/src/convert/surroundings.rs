@@ -1,11 +1,12 @@
 //! Static addresses and routes, pipes and mail.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use keepalived_conf::{Command, Fifo, Origin};
+use keepalived_conf::{Command, Fifo, GlobalDefs, Origin};
 
 use crate::command::Credentials;
-use crate::convert::Context;
+use crate::convert::{Context, Problem};
 use crate::convert::{route, router};
 use crate::fixed::FixedAddress;
 #[cfg(feature = "mail")]
@@ -14,7 +15,10 @@ use crate::plan::FifoPlan;
 
 pub(super) fn convert(context: &mut Context<'_>) {
     fixed(context);
+    context.conversion.plan.network_namespace = context.configuration.net_namespace.clone();
     let Some(global) = context.global() else { return };
+    start_delay(context, global);
+    scheduling(context, global);
     for (fifo, reader) in [
         (&global.notify_fifo, &global.notify_fifo_script),
         (&global.vrrp_notify_fifo, &global.vrrp_notify_fifo_script),
@@ -25,6 +29,35 @@ pub(super) fn convert(context: &mut Context<'_>) {
     }
     #[cfg(feature = "mail")]
     mail(context);
+}
+
+/// Both delays count from different moments; the later end holds.
+fn start_delay(context: &mut Context<'_>, global: &GlobalDefs) {
+    let after_start = global.vrrp_startup_delay.unwrap_or_default().as_duration();
+    let after_boot = global.vrrp_delay_after_boot.unwrap_or_default().as_duration();
+    let left = after_boot.saturating_sub(uptime());
+    context.conversion.plan.start_delay = after_start.max(left);
+}
+
+fn uptime() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let part = u32::try_from(now.tv_nsec).unwrap_or(0);
+    u64::try_from(now.tv_sec).map_or(Duration::ZERO, |seconds| Duration::new(seconds, part))
+}
+
+fn scheduling(context: &mut Context<'_>, global: &GlobalDefs) {
+    let scheduling = &mut context.conversion.plan.scheduling;
+    scheduling.realtime_priority = global.vrrp_rt_priority;
+    let words = global.vrrp_cpu_affinity.as_ref();
+    for word in words.into_iter().flat_map(|raw| &raw.0) {
+        match word.parse() {
+            Ok(processor) => scheduling.processors.push(processor),
+            Err(_) => context.conversion.warnings.push(Problem {
+                span: None,
+                message: format!("`{word}` in vrrp_cpu_affinity is no processor's number: it is left out"),
+            }),
+        }
+    }
 }
 
 /// Static addresses and routes.
@@ -68,8 +101,6 @@ fn pipe(context: &mut Context<'_>, fifo: &Fifo, reader: Option<&Command>) {
 
 #[cfg(feature = "mail")]
 fn mail(context: &mut Context<'_>) {
-    use std::time::Duration;
-
     let Some(global) = context.global() else { return };
     let Some(server) = &global.smtp_server else { return };
     if global.notification_email.is_empty() {

@@ -333,13 +333,14 @@ fn a_table_without_a_number_is_an_error() {
 
 #[test]
 fn an_impossible_virtual_router_is_an_error_at_its_place() {
-    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\n}\n";
+    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\n\
+                virtual_ipaddress {\n10.0.0.1\nfd00::1\n}\n}\n";
     let conversion = convert(text);
     assert_eq!(conversion.errors.len(), 1);
     assert!(conversion.errors[0].span.is_some());
     assert_eq!(
         conversion.errors[0].message,
-        "`V`: a virtual router needs at least one address"
+        "`V`: fd00::1 is not IPv4 like the addresses before it"
     );
 }
 
@@ -360,4 +361,35 @@ fn mail_about_virtual_routers_is_off_unless_asked_for() {
     );
     assert!(!plan.virtual_routers[0].mail);
     assert!(convert(&text("smtp_alert")).plan.virtual_routers[0].mail);
+}
+
+#[test]
+fn what_concerns_the_start_and_the_process_is_in_the_plan() {
+    let plan = convert(
+        "net_namespace blue\nglobal_defs {\nvrrp_startup_delay 2.5\nvrrp_rt_priority 40\nvrrp_cpu_affinity 0 3 x\n}\n",
+    );
+    assert_eq!(plan.plan.network_namespace.as_deref(), Some("blue"));
+    assert_eq!(plan.plan.start_delay.as_millis(), 2500);
+    assert_eq!(plan.plan.scheduling.realtime_priority, Some(40));
+    assert_eq!(plan.plan.scheduling.processors, [0, 3]);
+    assert_eq!(plan.warnings.len(), 1);
+    // The host has been up for longer than this, and for less than that.
+    let delayed = |text: &str| convert(text).plan.start_delay.as_secs();
+    assert_eq!(delayed("global_defs { vrrp_delay_after_boot 1 }"), 0);
+    let left = delayed("global_defs { vrrp_delay_after_boot 4294 }");
+    assert!(left <= 4294);
+}
+
+#[test]
+fn a_virtual_router_without_addresses_is_elected() {
+    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 51\nno_virtual_ipaddress\n\
+                version 3\nunicast_peer {\nfd00::2\n}\n}\n";
+    let conversion = convert(text);
+    assert_eq!(conversion.errors, []);
+    let parameters = conversion.plan.virtual_routers[0]
+        .instance
+        .to_parameters()
+        .unwrap();
+    assert!(parameters.addresses().is_empty());
+    assert_eq!(parameters.family(), vrrp_proto::AddressFamily::Ipv6);
 }

@@ -1,26 +1,27 @@
 //! From one plan to another, as a transaction.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use vrrp_fsm::Parameters;
+use vrrp_fsm::{Parameters, TrackStatus};
 
 use crate::error::Error;
 use crate::fixed::FixedKeeper;
 use crate::notify::{Courier, FifoNotifier, Hooks, NotifyState, Object};
 #[cfg(feature = "mail")]
 use crate::notify::{Event, EventKind, Notifier};
-use crate::plan::{Plan, TrackedObject};
+use crate::plan::{Plan, TrackPlan, TrackedObject};
 #[cfg(feature = "mail")]
 use crate::supervisor::running::Mail;
-use crate::supervisor::running::{Router, Running, Target, Tracks};
+use crate::supervisor::running::{Router, Running, StartDelay, Target, Tracks};
 use crate::supervisor::{Shared, Trackers};
 use crate::vrrp::Terms;
 
 /// Makes what runs equal to `plan`. On an error what ran before runs on.
-pub(crate) fn apply(shared: &Shared, trackers: &Trackers, plan: Plan) -> Result<Vec<String>, Error> {
+pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -> Result<Vec<String>, Error> {
     let mut running = shared.running();
+    delay(shared, &mut running, &mut plan)?;
     // Everything that can be found wrong without changing anything.
     let mut tracks = running.tracks.clone();
     let targets = check(&plan, &mut tracks)?;
@@ -44,7 +45,7 @@ pub(crate) fn apply(shared: &Shared, trackers: &Trackers, plan: Plan) -> Result<
         .iter()
         .map(|router| router.target.clone())
         .collect();
-    shared.registrar.set_track_names(running.tracks.names());
+    shared.name_tracks(running.tracks.names());
     let changes = match move_to(shared, &mut running, targets) {
         Ok(changes) => changes,
         Err(error) => {
@@ -71,6 +72,11 @@ pub(crate) fn apply(shared: &Shared, trackers: &Trackers, plan: Plan) -> Result<
     running.groups.clone_from(&plan.sync_groups);
     let tracked = running.tracked();
     running.tracks.retain(|object| tracked.contains(object));
+    if let StartDelay::Begun(end) = &mut running.start
+        && plan.start_delay.is_zero()
+    {
+        *end = None;
+    }
     running.plan = plan;
     set_trackers(trackers, &running.plan, &tracked);
     if let Some(keeper) = &*shared.fixed() {
@@ -78,6 +84,47 @@ pub(crate) fn apply(shared: &Shared, trackers: &Trackers, plan: Plan) -> Result<
         keeper.set(plan.fixed_addresses.clone(), plan.fixed_routes.clone());
     }
     Ok(changes)
+}
+
+/// Lets all virtual routers wait for the end of the start delay, if there is one.
+fn delay(shared: &Arc<Shared>, running: &mut Running, plan: &mut Plan) -> Result<(), Error> {
+    if matches!(running.start, StartDelay::NotBegun) && !plan.virtual_routers.is_empty() {
+        running.start = match plan.start_delay.is_zero() {
+            true => StartDelay::None,
+            false => {
+                tracing::info!(delay = ?plan.start_delay, "nobody is elected before the start delay is over");
+                StartDelay::Begun(Some(begin_delay(shared, plan.start_delay)?))
+            }
+        };
+    }
+    if !matches!(running.start, StartDelay::Begun(_)) {
+        return Ok(());
+    }
+    for router in &mut plan.virtual_routers {
+        router.tracks.push(TrackPlan {
+            object: TrackedObject::Start,
+            weight: 0,
+            reverse: false,
+        });
+    }
+    Ok(())
+}
+
+/// Reports the end of the delay when it has passed, or when what is returned is dropped.
+fn begin_delay(shared: &Arc<Shared>, delay: Duration) -> Result<mpsc::Sender<()>, Error> {
+    let shared = Arc::downgrade(shared);
+    let (sender, lifted) = mpsc::channel::<()>();
+    std::thread::Builder::new()
+        .name("start-delay".to_owned())
+        .spawn(move || {
+            // Nothing is ever sent: it ends in time or early.
+            let _ = lifted.recv_timeout(delay);
+            if let Some(shared) = shared.upgrade() {
+                shared.report(TrackedObject::Start, TrackStatus::Good);
+            }
+        })
+        .map_err(Error::system("cannot start a thread for the start delay"))?;
+    Ok(sender)
 }
 
 /// Opens what keeps fixed addresses and routes when the first plan has some.
@@ -101,7 +148,7 @@ fn check(plan: &Plan, tracks: &mut Tracks) -> Result<Vec<Target>, Error> {
                 TrackedObject::Script(name) => plan.scripts.iter().any(|script| script.name == *name),
                 TrackedObject::File(name) => plan.files.iter().any(|file| file.name == *name),
                 TrackedObject::Process(name) => plan.processes.iter().any(|process| process.name == *name),
-                TrackedObject::Interface(_) => true,
+                TrackedObject::Interface(_) | TrackedObject::Start => true,
             };
             if !exists {
                 return Err(Error::UnknownTrack);
@@ -218,7 +265,10 @@ fn set_trackers(trackers: &Trackers, plan: &Plan, tracked: &[TrackedObject]) {
     trackers.processes.set_processes(processes.cloned().collect());
     let interfaces = tracked.iter().filter_map(|object| match object {
         TrackedObject::Interface(name) => Some(name.clone()),
-        TrackedObject::Script(_) | TrackedObject::File(_) | TrackedObject::Process(_) => None,
+        TrackedObject::Script(_)
+        | TrackedObject::File(_)
+        | TrackedObject::Process(_)
+        | TrackedObject::Start => None,
     });
     trackers.interfaces.set_interfaces(interfaces.collect());
 }
@@ -353,7 +403,7 @@ fn terms(target: &Target) -> Terms {
 }
 
 /// What differs, in words.
-fn differences(old: &Parameters, new: &Parameters) -> String {
+pub(crate) fn differences(old: &Parameters, new: &Parameters) -> String {
     let mut words = Vec::new();
     if old.priority() != new.priority() {
         words.push(format!(

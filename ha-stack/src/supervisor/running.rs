@@ -1,7 +1,7 @@
 //! What runs: the virtual routers, and what is known of what they track.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use vrrp_fsm::{Parameters, Track, TrackId, TrackStatus};
 use vrrp_net::RouterHandle;
@@ -9,6 +9,7 @@ use vrrp_net::RouterHandle;
 use crate::error::Error;
 use crate::notify::Courier;
 use crate::plan::{FifoPlan, Plan, SyncGroupPlan, TrackedObject, VirtualRouterPlan};
+use crate::vrrp::START_DELAY;
 
 #[derive(Debug, Default)]
 pub(crate) struct Running {
@@ -19,6 +20,7 @@ pub(crate) struct Running {
     pub(crate) mail: Option<Mail>,
     pub(crate) plan: Plan,
     pub(crate) tracks: Tracks,
+    pub(crate) start: StartDelay,
 }
 
 /// The mail notifier with what it was made from.
@@ -28,6 +30,18 @@ pub(crate) struct Mail {
     pub(crate) settings: crate::notify::MailSettings,
     pub(crate) objects: std::collections::HashSet<crate::notify::Object>,
     pub(crate) courier: Arc<Courier>,
+}
+
+/// The wait before anything is elected.
+#[derive(Debug, Default)]
+pub(crate) enum StartDelay {
+    /// No plan with virtual routers was there yet.
+    #[default]
+    NotBegun,
+    /// There was none.
+    None,
+    /// It has begun, and is over when this is dropped or told so. What tracks it goes on doing so.
+    Begun(Option<mpsc::Sender<()>>),
 }
 
 /// One virtual router that runs.
@@ -134,7 +148,13 @@ impl Tracks {
     pub(crate) fn names(&self) -> HashMap<TrackId, String> {
         self.numbers
             .iter()
-            .map(|(object, number)| (*number, format!("{} {}", object.kind(), object.name())))
+            .map(|(object, number)| {
+                let name = match *object == TrackedObject::Start {
+                    true => START_DELAY.to_owned(),
+                    false => format!("{} {}", object.kind(), object.name()),
+                };
+                (*number, name)
+            })
             .collect()
     }
 }

@@ -27,7 +27,7 @@ block! {
         /// What holds for all.
         global_defs: Option<GlobalDefs> = ["global_defs"], BLOCK, "none", YES;
         /// The network namespace.
-        net_namespace: Option<String> = ["net_namespace"], WORD, "that of the process", no("start the daemon in the namespace: ip netns exec, or NetworkNamespacePath= in its unit");
+        net_namespace: Option<String> = ["net_namespace"], WORD, "that of the process", YES;
         /// The network namespace of IPVS.
         net_namespace_ipvs: Option<String> = ["net_namespace_ipvs"], WORD, "that of the process", no("start the daemon in the namespace: ip netns exec, or NetworkNamespacePath= in its unit");
         /// Makes sets in the namespace.

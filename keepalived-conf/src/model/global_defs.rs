@@ -74,9 +74,9 @@ block! {
         /// So many advertisements may be missed before a backup takes over.
         vrrp_down_timer_adverts: Option<u8> = ["vrrp_down_timer_adverts"], count(1, 100, "advertisements"), "3", VITAL;
         /// Waits so long after the start before anything is elected.
-        vrrp_startup_delay: Option<Seconds> = ["vrrp_startup_delay"], secs(0, 4_294_000), "0 s", no("the election begins at once; delay the service");
+        vrrp_startup_delay: Option<Seconds> = ["vrrp_startup_delay"], secs(0, 4_294_000), "0 s", YES;
         /// Waits until so long after the host has started.
-        vrrp_delay_after_boot: Option<Seconds> = ["vrrp_delay_after_boot"], secs(0, 4_294_000), "0 s", no("the election begins at once; delay the service").new_in_keepalived();
+        vrrp_delay_after_boot: Option<Seconds> = ["vrrp_delay_after_boot"], secs(0, 4_294_000), "0 s", YES.new_in_keepalived();
         /// Announcements sent together when a virtual router becomes active.
         vrrp_garp_master_repeat: Option<u32> = ["vrrp_garp_master_repeat"], count(0, 4_294_967_295, "packets"), "5", YES;
         /// After so long they are sent once more; 0 for not.
@@ -194,19 +194,19 @@ block! {
         /// Nice value of the BFD process.
         bfd_priority: Option<i8> = ["bfd_priority"], int(-20, 19), "0", ONE_PROCESS;
         /// Real-time priority of the VRRP process.
-        vrrp_rt_priority: Option<u8> = ["vrrp_rt_priority"], int(1, 99), "none", ONE_PROCESS;
+        vrrp_rt_priority: Option<u8> = ["vrrp_rt_priority"], int(1, 99), "50", YES;
         /// Real-time priority of the checker process.
         checker_rt_priority: Option<u8> = ["checker_rt_priority"], int(1, 99), "none", ONE_PROCESS;
         /// Real-time priority of the BFD process.
         bfd_rt_priority: Option<u8> = ["bfd_rt_priority"], int(1, 99), "none", ONE_PROCESS;
         /// Keeps the VRRP process in memory.
-        vrrp_no_swap: bool = ["vrrp_no_swap"], FLAG, "off", ONE_PROCESS;
+        vrrp_no_swap: bool = ["vrrp_no_swap"], FLAG, "always on, where it is allowed", YES;
         /// Keeps the checker process in memory.
         checker_no_swap: bool = ["checker_no_swap"], FLAG, "off", ONE_PROCESS;
         /// Keeps the BFD process in memory.
         bfd_no_swap: bool = ["bfd_no_swap"], FLAG, "off", ONE_PROCESS;
         /// The processors of the VRRP process.
-        vrrp_cpu_affinity: Option<Raw> = ["vrrp_cpu_affinity"], text("numbers"), "all", ONE_PROCESS;
+        vrrp_cpu_affinity: Option<Raw> = ["vrrp_cpu_affinity"], text("numbers"), "all", YES;
         /// The processors of the checker process.
         checker_cpu_affinity: Option<Raw> = ["checker_cpu_affinity"], text("numbers"), "all", ONE_PROCESS;
         /// The processors of the BFD process.

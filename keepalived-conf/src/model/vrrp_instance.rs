@@ -41,7 +41,7 @@ block! {
         /// Addresses that are held but not advertised; any family.
         virtual_ipaddress_excluded: List<VirtualAddress> = ["virtual_ipaddress_excluded"], list("addresses"), "none", VITAL;
         /// Says that there are no addresses on purpose.
-        no_virtual_ipaddress: bool = ["no_virtual_ipaddress"], FLAG, "off", no("a virtual router needs an address here").new_in_keepalived();
+        no_virtual_ipaddress: bool = ["no_virtual_ipaddress"], FLAG, "off", VITAL.new_in_keepalived();
         /// Routes that exist while active.
         virtual_routes: List<Route> = ["virtual_routes"], list("routes"), "none", VITAL;
         /// Routing rules that exist while active.
@@ -91,7 +91,7 @@ block! {
         /// Discards advertisements of whoever is not a peer.
         check_unicast_src: bool = ["check_unicast_src"], FLAG, "`vrrp_check_unicast_src`", VITAL;
         /// Without its source address it is at fault.
-        track_src_ip: bool = ["track_src_ip"], FLAG, "off", no("a source address that disappears shows as a failure to send");
+        track_src_ip: bool = ["track_src_ip"], FLAG, "off", VITAL;
         /// A macvlan with the virtual router's own hardware address.
         use_vmac: Option<UseVmac> = ["use_vmac"], text("[name] [hardware address]"), "off", VITAL;
         /// The same for addresses on other interfaces.

@@ -13,6 +13,7 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
     let mut taken: BTreeMap<Identity<'_>, &VrrpInstance> = BTreeMap::new();
     for router in &configuration.vrrp_instance {
         identity(router, &mut taken, reader);
+        none(router, configuration, reader);
         addresses(router, reader);
         source(router, reader);
         timing(router, configuration, reader);
@@ -112,26 +113,41 @@ fn identity<'a>(
     }
 }
 
-fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
-    let name = &router.name;
-    let Some(first) = router.virtual_ipaddress.first() else {
-        reader.at(
-            router.origin,
-            "virtual_ipaddress",
-            Severity::Error,
-            format!("`{name}` has no virtual address"),
-            "add `virtual_ipaddress { … }`; keepalived would advertise none",
-        );
+/// Without an address there is nothing to move, which is meant seldom, and forbidden by the standard of version 3.
+fn none(router: &VrrpInstance, configuration: &Configuration, reader: &mut Reader<'_>) {
+    if !router.virtual_ipaddress.is_empty() || router.no_virtual_ipaddress {
         return;
+    }
+    let demanded = router.effective_version(configuration) == 3 || router.is_strict(configuration);
+    let severity = if demanded {
+        Severity::Error
+    } else {
+        Severity::Warning
     };
+    reader.at(
+        router.origin,
+        "virtual_ipaddress",
+        severity,
+        format!("`{}` has no virtual address", router.name),
+        "add `virtual_ipaddress { … }`, or `no_virtual_ipaddress` if it is meant",
+    );
+}
+
+fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
+    let first = router
+        .virtual_ipaddress
+        .first()
+        .map(|first| first.address.address);
     let mut seen = Vec::new();
     for each in &router.virtual_ipaddress {
         let address = each.address.address;
-        if address.is_ipv4() != first.address.address.is_ipv4() {
+        if let Some(first) = first
+            && address.is_ipv4() != first.is_ipv4()
+        {
             report(
                 each.origin,
                 Diagnostic::error,
-                format!("{address} is of another family than {}", first.address.address),
+                format!("{address} is of another family than {first}"),
                 "a virtual router has one family; move it to `virtual_ipaddress_excluded` or to another virtual router",
                 Verdict::Reports,
                 reader,

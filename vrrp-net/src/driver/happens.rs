@@ -87,12 +87,10 @@ impl Driver {
                 HostEvent::Address(address) => {
                     let slot = self.slot_of(address.index);
                     let moves = self.moving.contains_key(&address.address);
+                    let source = address.address;
                     // Addresses that move come and go by the hundred, and nothing depends on them.
-                    if self.table.set_address(address)
-                        && !moves
-                        && let Some(slot) = slot
-                    {
-                        self.refresh_slot(slot, now);
+                    if self.table.set_address(address) && !moves {
+                        self.refresh_around(slot, source, now);
                     }
                 }
                 HostEvent::AddressGone(address) => {
@@ -101,8 +99,8 @@ impl Driver {
                         if known {
                             self.address_gone(&address, now);
                         }
-                    } else if let Some(slot) = self.slot_of(address.index) {
-                        self.refresh_slot(slot, now);
+                    } else {
+                        self.refresh_around(self.slot_of(address.index), address.address, now);
                     }
                 }
                 HostEvent::Done { ticket, failures } => self.done(ticket, &failures, now),
@@ -110,6 +108,22 @@ impl Driver {
         }
         self.carry_out(now);
         all
+    }
+
+    /// After an address came or went: the virtual routers of its interface, and those that send from it.
+    fn refresh_around(&mut self, slot: Option<usize>, address: IpAddr, now: Instant) {
+        if let Some(slot) = slot {
+            self.refresh_slot(slot, now);
+        }
+        let senders: Vec<_> = self
+            .seats
+            .values()
+            .filter(|seat| seat.instance.track_source && seat.instance.source == Some(address))
+            .map(|seat| seat.key)
+            .collect();
+        for key in senders {
+            self.refresh_seat(key, now);
+        }
     }
 
     pub(super) fn slot_of(&self, index: u32) -> Option<usize> {
@@ -201,7 +215,11 @@ impl Driver {
             AddressFamily::Ipv4 => self.table.primary_ipv4(base, &is_virtual).map(IpAddr::V4),
             AddressFamily::Ipv6 => self.table.link_local(base, &is_virtual).map(IpAddr::V6),
         });
-        let source = seat.instance.source.or(found);
+        let source = match seat.instance.source {
+            Some(source) if seat.instance.track_source && !self.table.is_anywhere(source) => None,
+            Some(source) => Some(source),
+            None => found,
+        };
         let (mut fault, mut appeared) = (false, false);
         // On the way out the links go, and are to stay away.
         let leaving = self.stopping || seat.removing;

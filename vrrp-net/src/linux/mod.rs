@@ -237,7 +237,8 @@ pub fn set_realtime_priority(priority: u8) -> Result<(), Error> {
     sys::set_realtime(priority).map_err(Error::Privilege)
 }
 
-/// Keeps the whole process in memory, so that an election never waits for the disk.
+/// Keeps the whole process in memory, so that an election never waits for the disk: all that is there now, and whatever is
+/// touched later. So it is called early, before threads that do not matter have their stacks.
 ///
 /// The library never does this on its own.
 ///

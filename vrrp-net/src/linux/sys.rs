@@ -615,8 +615,12 @@ pub(crate) fn set_realtime(priority: u8) -> io::Result<()> {
 
 /// Keeps every page of the process in memory, those mapped later included.
 pub(crate) fn lock_memory() -> io::Result<()> {
+    // What there is now, programs and libraries included, is brought in; the second call leaves that as it is.
     // SAFETY: no pointers.
-    check(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) })?;
+    check(unsafe { libc::mlockall(libc::MCL_CURRENT) })?;
+    // What comes later stays once it is touched: the stacks of later threads are not filled for nothing.
+    // SAFETY: no pointers.
+    check(unsafe { libc::mlockall(libc::MCL_FUTURE | libc::MCL_ONFAULT) })?;
     Ok(())
 }
 

@@ -1,0 +1,76 @@
+//! Where the process runs: its network namespace, and the processors of a thread.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
+
+use crate::error::Error;
+
+/// Moves the calling thread into a network namespace that `ip netns add` made. Threads and programs that it starts
+/// afterwards run there too, and sockets belong to the namespace in which they were opened: so this comes first.
+///
+/// # Errors
+/// [`Error::File`] if there is no namespace of this name or without `CAP_SYS_ADMIN`.
+pub fn enter_network_namespace(name: &str) -> Result<(), Error> {
+    // A name is a name, not a path to somewhere else.
+    let file_name = Path::new(name).file_name().unwrap_or_default();
+    let path = Path::new(NAMESPACES).join(file_name);
+    let entered = File::open(&path).and_then(|namespace| {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(())
+    });
+    entered.map_err(|source| Error::File { path, source })
+}
+
+/// Keeps the calling thread on these processors; none means all.
+///
+/// # Errors
+/// [`Error::System`] if there is none of them.
+pub fn run_on_processors(processors: &[usize]) -> Result<(), Error> {
+    if processors.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    for processor in processors.iter().filter(|number| **number < CpuSet::MAX_CPU) {
+        set.set(*processor);
+    }
+    sched_setaffinity(None, &set).map_err(|error| Error::System {
+        what: "cannot keep a thread on these processors",
+        source: error.into(),
+    })
+}
+
+const NAMESPACES: &str = "/run/netns";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_not_there_is_named() {
+        let error = enter_network_namespace("no-such-namespace").unwrap_err();
+        assert!(
+            error.to_string().starts_with("/run/netns/no-such-namespace: "),
+            "{error}"
+        );
+        let error = enter_network_namespace("../../proc/1/ns/net").unwrap_err();
+        assert!(error.to_string().starts_with("/run/netns/net: "), "{error}");
+    }
+
+    #[test]
+    fn a_thread_stays_on_the_processors_that_there_are() {
+        std::thread::spawn(|| {
+            let own = rustix::thread::sched_getaffinity(None).unwrap();
+            let first = (0..CpuSet::MAX_CPU).find(|number| own.is_set(*number)).unwrap();
+            run_on_processors(&[first]).unwrap();
+            assert_eq!(rustix::thread::sched_getaffinity(None).unwrap().count(), 1);
+            run_on_processors(&[]).unwrap();
+            let error = run_on_processors(&[CpuSet::MAX_CPU - 1]).unwrap_err();
+            assert!(error.to_string().contains("processors"), "{error}");
+        })
+        .join()
+        .unwrap();
+    }
+}
