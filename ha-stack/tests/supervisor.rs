@@ -2,15 +2,19 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ha_stack::{
     CommandLine, ControlClient, ControlServer, Error, Event, FifoPlan, Plan, Request, Response, ScriptCheck,
     Supervisor, SyncGroupPlan, TrackPlan, TrackedFile, TrackedObject, VirtualRouterPlan,
 };
-use vrrp_net::{Driver, HostId, Instance, Segment, SegmentEvent};
+use vrrp_net::{Control, Driver, HostId, Instance, Segment, SegmentEvent};
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
 const VIP: &str = "10.0.0.100";
@@ -36,10 +40,64 @@ struct Host {
     events: Receiver<Event>,
 }
 
-fn host(segment: &Segment, address: &str, plan: Plan) -> Host {
-    let memory = segment.host(&[(address.parse().unwrap(), 24)]);
+/// A segment whose clock runs as the computer's, but waits for whoever is on it: a computer that is busy makes nobody late.
+struct Stage {
+    segment: Segment,
+    drivers: Arc<Mutex<Vec<Control>>>,
+    over: Arc<AtomicBool>,
+    clock: Option<JoinHandle<()>>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let segment = Segment::new();
+        let drivers = Arc::new(Mutex::new(Vec::<Control>::new()));
+        let over = Arc::new(AtomicBool::new(false));
+        let (moved, on_stage, is_over) = (segment.clone(), Arc::clone(&drivers), Arc::clone(&over));
+        let clock = std::thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                let drivers = on_stage.lock().unwrap().clone();
+                for driver in drivers {
+                    driver.refresh(Duration::from_secs(60));
+                }
+                moved.advance_to(moved.now().saturating_add(TICK));
+                std::thread::sleep(TICK);
+            }
+        });
+        Self {
+            segment,
+            drivers,
+            over,
+            clock: Some(clock),
+        }
+    }
+}
+
+impl Deref for Stage {
+    type Target = Segment;
+
+    fn deref(&self) -> &Segment {
+        &self.segment
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(clock) = self.clock.take() {
+            clock.join().unwrap();
+        }
+    }
+}
+
+const TICK: Duration = Duration::from_millis(1);
+
+fn host(stage: &Stage, address: &str, plan: Plan) -> Host {
+    let memory = stage.host(&[(address.parse().unwrap(), 24)]);
     let id = memory.id();
-    let supervisor = Supervisor::start(Driver::new(memory).unwrap(), Plan::default()).unwrap();
+    let driver = Driver::new(memory).unwrap();
+    stage.drivers.lock().unwrap().push(driver.control());
+    let supervisor = Supervisor::start(driver, Plan::default()).unwrap();
     // Watched before there is anything to see.
     let events = supervisor.watch().unwrap();
     supervisor.reload(plan).unwrap();
@@ -91,7 +149,7 @@ fn track(object: TrackedObject, weight: i16) -> TrackPlan {
 fn a_script_moves_the_address_and_its_recovery_moves_it_back() {
     let directory = directory("script");
     let switch = directory.join("down");
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let mut first = router("VI_1", 51, 100, VIP);
     first
         .tracks
@@ -131,7 +189,7 @@ fn a_script_moves_the_address_and_its_recovery_moves_it_back() {
 fn an_unweighted_script_is_waited_for_in_silence_and_is_a_fault_by_name() {
     let directory = directory("fault");
     let switch = directory.join("down");
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let mut only = router("VI_1", 51, 100, VIP);
     only.tracks
         .push(track(TrackedObject::Script("chk".to_owned()), 0));
@@ -156,7 +214,7 @@ fn a_file_counts_by_its_number() {
     let directory = directory("file");
     let path = directory.join("value");
     std::fs::write(&path, "3").unwrap();
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let mut only = router("VI_1", 51, 100, VIP);
     only.notify_priority_changes = true;
     only.tracks
@@ -177,7 +235,7 @@ fn a_file_counts_by_its_number() {
 
 #[test]
 fn a_sync_group_moves_as_one_and_says_so() {
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let grouped = |priority| {
         let member = |name: &str, vrid, address: &str| {
             let mut member = router(name, vrid, priority, address);
@@ -204,7 +262,7 @@ fn a_sync_group_moves_as_one_and_says_so() {
 
 #[test]
 fn a_virtual_router_joins_and_leaves_a_group_without_a_change_of_state() {
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let grouped = |group: Option<&str>| {
         let member = |name: &str, vrid, address: &str, group: Option<&str>| {
             let mut member = router(name, vrid, 100, address);
@@ -248,7 +306,7 @@ fn scripts_and_pipes_are_told_in_keepalived_s_words_to_the_last() {
     let directory = directory("notify");
     let log = directory.join("log");
     let fifo = directory.join("fifo");
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let mut only = router("VI_1", 51, 100, VIP);
     let append = format!("echo \"$@\" >> {}", log.display());
     only.hooks.any = Some(CommandLine::new(["/bin/sh", "-c", &append, "sh"]).unwrap());
@@ -289,7 +347,7 @@ fn moved(segment: &Segment) -> Vec<(IpAddr, bool)> {
 
 #[test]
 fn a_reload_touches_only_what_differs() {
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let host = host(
         &segment,
         "10.0.0.1",
@@ -334,7 +392,7 @@ fn a_reload_touches_only_what_differs() {
 
 #[test]
 fn a_bad_plan_leaves_everything_as_it_was() {
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let host = host(
         &segment,
         "10.0.0.1",
@@ -379,7 +437,7 @@ fn a_bad_plan_leaves_everything_as_it_was() {
 fn an_operator_reaches_it_over_the_control_socket() {
     let directory = directory("control");
     let socket = directory.join("socket");
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let one = host(&segment, "10.0.0.1", plan(vec![router("VI_1", 51, 100, VIP)]));
     wait(&one.events, "VI_1", "MASTER");
     let two = host(&segment, "10.0.0.2", plan(vec![router("VI_1", 51, 90, VIP)]));
@@ -422,7 +480,7 @@ fn a_peer_with_another_password_or_version_is_named_with_the_field() {
     use vrrp_fsm::Dialect;
     use vrrp_proto::Password;
 
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let with = |dialect, password: Option<&'static [u8]>| {
         let mut router = VirtualRouterPlan::new(
             Instance::new("VI_1", "eth0", Vrid::new(51).unwrap()).address(VIP.parse().unwrap()),
@@ -459,7 +517,7 @@ fn a_peer_with_another_password_or_version_is_named_with_the_field() {
 fn a_hundred_reloads_leave_what_does_not_change_alone() {
     let directory = directory("reloads");
     let switch = directory.join("down");
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     // The same edits on each run: which of the others there are, with which priority and address.
     let edited = |round: u32| {
         let mut seed = round.wrapping_mul(2_654_435_761);
@@ -526,7 +584,7 @@ fn a_hundred_reloads_leave_what_does_not_change_alone() {
 #[test]
 fn scripts_that_hang_by_the_dozen_move_no_advertisement() {
     let directory = directory("storm");
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let mut only = router("VI_1", 51, 100, VIP);
     let mut scripts = Vec::new();
     for number in 0..100 {
@@ -557,7 +615,7 @@ fn scripts_that_hang_by_the_dozen_move_no_advertisement() {
 
 #[test]
 fn names_and_priorities_are_checked() {
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let host = host(&segment, "10.0.0.1", plan(vec![router("VI_1", 51, 100, VIP)]));
     assert!(matches!(
         host.supervisor.fail_over("none"),
@@ -577,7 +635,7 @@ fn names_and_priorities_are_checked() {
 
 #[test]
 fn nobody_is_elected_before_the_start_delay_is_over() {
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let mut delayed = plan(vec![router("VI_1", 51, 100, VIP)]);
     delayed.start_delay = Duration::from_secs(3600);
     let host = host(&segment, "10.0.0.1", delayed.clone());
@@ -604,7 +662,7 @@ fn nobody_is_elected_before_the_start_delay_is_over() {
 
 #[test]
 fn the_start_delay_ends_by_itself() {
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let mut delayed = plan(vec![router("VI_1", 51, 100, VIP)]);
     delayed.start_delay = Duration::from_millis(100);
     let begun = std::time::Instant::now();
@@ -617,7 +675,7 @@ fn the_start_delay_ends_by_itself() {
 fn a_virtual_router_without_an_address_is_elected_all_the_same() {
     use vrrp_proto::AddressFamily;
 
-    let segment = Segment::real_time();
+    let segment = Stage::new();
     let bare = |priority| {
         let instance = Instance::new("VI_1", "eth0", Vrid::new(51).unwrap())
             .priority(Priority::new(priority))
