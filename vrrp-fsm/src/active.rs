@@ -36,7 +36,7 @@ impl VirtualRouter {
         if self.parameters.advertise_before_yielding {
             self.advertise(self.effective);
         }
-        let mut backup = Backup::new(now);
+        let mut backup = Backup::new(self.listening_since(now, heard));
         backup.learned = (self.version() == Version::V3).then_some(heard.interval);
         self.leave(now, Phase::Backup(backup), reason, SayZero::No);
     }

@@ -22,7 +22,7 @@ impl VirtualRouter {
         }
         let accepted = self.accepts(now, heard);
         let learned = (self.version() == Version::V3).then_some(heard.interval);
-        let full = self.wait_nanos(Wait::Full, learned.unwrap_or(self.parameters.adver_interval));
+        let since = self.listening_since(now, heard);
         let Phase::Backup(backup) = &mut self.phase else {
             return;
         };
@@ -30,10 +30,7 @@ impl VirtualRouter {
             backup.ignored = true;
             return;
         }
-        // An advertisement that waited in a queue for a whole down interval says that we slept, not that its sender is
-        // gone: the interval begins now. None postpones what a later one decided.
-        let overdue = heard.received.plus(full) <= now;
-        let since = if overdue { now } else { heard.received };
+        // No advertisement postpones what a later one decided.
         *backup = Backup {
             since: since.max(backup.since),
             learned,
@@ -41,6 +38,17 @@ impl VirtualRouter {
             resigned: backup.resigned,
             ..Backup::new(now)
         };
+    }
+
+    /// When the down interval of an accepted advertisement begins: when it was received. One that waited in a queue for a
+    /// whole down interval says that we slept, not that its sender is gone: then it begins now.
+    pub(crate) fn listening_since(&self, now: Instant, heard: &Heard) -> Instant {
+        let interval = match self.version() {
+            Version::V2 => self.parameters.adver_interval,
+            Version::V3 => heard.interval,
+        };
+        let overdue = heard.received.plus(self.wait_nanos(Wait::Full, interval)) <= now;
+        if overdue { now } else { heard.received }
     }
 
     /// Whether the sender is taken for the rightful active router.
@@ -120,8 +128,13 @@ impl VirtualRouter {
         backup.wait = Wait::Full;
         if slept {
             backup.slept = true;
-        } else {
-            backup.wants = Some(Box::new(reason));
+            return;
+        }
+        let again = backup.wants.replace(Box::new(reason)).is_some();
+        if again && self.holding {
+            // The group did not follow for a whole round: what was found is not ours.
+            self.holding = false;
+            self.put(Output::RemoveAddresses);
         }
     }
 

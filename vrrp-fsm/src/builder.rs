@@ -323,7 +323,7 @@ fn check_addresses(addresses: &[IpAddr], family: AddressFamily) -> Result<(), Er
 
 fn check_delivery(delivery: &Delivery, family: AddressFamily) -> Result<(), Error> {
     match delivery {
-        Delivery::Multicast(group) if AddressFamily::of(*group) != family => Err(Error::Group(*group)),
+        // The group is that of the family, or was looked at when it was given.
         Delivery::Multicast(_) => Ok(()),
         Delivery::Unicast(peers) => {
             for (place, peer) in peers.iter().enumerate() {

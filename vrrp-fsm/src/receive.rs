@@ -72,14 +72,17 @@ impl VrrpRouter {
             return Err((None, DiscardReason::Malformed(error)));
         };
         let key = Key::new(datagram.interface, envelope.family(), vrid);
-        let mut refusal = None;
+        let mut stranger = None;
+        let mut refusal = (None, DiscardReason::UnknownVrid(vrid));
         for (id, router) in self.chain(self.numbers.get(key)) {
             match is_for(router.parameters(), envelope) {
-                Ok(()) => return Ok(id),
-                Err(reason) => refusal = refusal.or(Some((Some(id), reason))),
+                Ok(Sender::Known) => return Ok(id),
+                Ok(Sender::Stranger) => stranger = stranger.or(Some(id)),
+                Err(reason) if refusal.0.is_none() => refusal = (Some(id), reason),
+                Err(_) => {}
             }
         }
-        Err(refusal.unwrap_or((None, DiscardReason::UnknownVrid(vrid))))
+        stranger.ok_or(refusal)
     }
 
     fn discard(&mut self, now: Instant, router: Option<RouterId>, reason: DiscardReason) -> Discard {
@@ -164,21 +167,23 @@ impl VirtualRouter {
     }
 }
 
+/// Whose packet it is that a virtual router takes.
+enum Sender {
+    /// A peer, or anybody in its group.
+    Known,
+    /// Nobody that is configured, which may be allowed.
+    Stranger,
+}
+
 /// Whether a packet with this envelope may be for the virtual router: multicast to its group, or unicast.
-fn is_for(parameters: &Parameters, envelope: &Envelope) -> Result<(), DiscardReason> {
-    let destination = envelope.destination();
+fn is_for(parameters: &Parameters, envelope: &Envelope) -> Result<Sender, DiscardReason> {
+    let (source, destination) = (envelope.source(), envelope.destination());
     match parameters.delivery() {
-        Delivery::Multicast(group) if *group == destination => Ok(()),
+        Delivery::Multicast(group) if *group == destination => Ok(Sender::Known),
         Delivery::Unicast(_) if destination.is_multicast() => Err(DiscardReason::Destination(destination)),
-        Delivery::Unicast(peers) => {
-            let source = envelope.source();
-            let known = !parameters.check_peers() || peers.iter().any(|peer| peer.address == source);
-            if known {
-                Ok(())
-            } else {
-                Err(DiscardReason::NotAPeer(source))
-            }
-        }
+        Delivery::Unicast(peers) if peers.iter().any(|peer| peer.address == source) => Ok(Sender::Known),
+        Delivery::Unicast(_) if parameters.check_peers() => Err(DiscardReason::NotAPeer(source)),
+        Delivery::Unicast(_) => Ok(Sender::Stranger),
         Delivery::Multicast(_) => Err(DiscardReason::Destination(destination)),
     }
 }
@@ -205,8 +210,9 @@ fn compare(theirs: Addresses<'_>, ours: &[IpAddr]) -> AddressMatch {
         return AddressMatch::Equal;
     }
     let count = theirs.len();
-    let known = theirs.filter(|address| ours.contains(address)).count();
-    if known == count && count == ours.len() {
+    let known = theirs.clone().filter(|address| ours.contains(address)).count();
+    let listed = |address: &IpAddr| theirs.clone().any(|theirs| theirs == *address);
+    if known == count && ours.iter().all(listed) {
         AddressMatch::Equal
     } else if known > 0 {
         AddressMatch::Overlapping

@@ -298,16 +298,24 @@ impl VrrpRouter {
     /// Gives an input to a virtual router, and to its sync group what follows from it.
     pub(crate) fn feed(&mut self, now: Instant, index: u32, input: Input) {
         let resigning = matches!(input, Input::Resign);
+        let routine = matches!(input, Input::Advertisement(_) | Input::Timeout);
         let Some(slot) = self.slots.get(index as usize) else {
             return;
         };
         let (Some(router), group) = (&slot.router, slot.group) else {
             return;
         };
-        let before = router.state();
+        let stands = |router: &VirtualRouter| (router.state(), router.wants_active());
+        let before = stands(router);
         let heard_lower = self.with(index, |router| router.handle_input(now, input));
-        if let Some(group) = group {
-            let was_active = before == State::Active;
+        let Some(group) = group else {
+            return;
+        };
+        // Most of what happens to a member is no matter for the others, of which there may be thousands.
+        if routine && !heard_lower && self.member(index).map(stands) == Some(before) {
+            self.note(group, index);
+        } else {
+            let was_active = before.0 == State::Active;
             self.settle(now, group, index, was_active, resigning, heard_lower);
         }
     }

@@ -147,7 +147,9 @@ impl VrrpRouter {
         let Some(mut group) = self.groups.remove(&id) else {
             return;
         };
-        self.note_rival(&mut group, trigger);
+        if let Some(router) = self.member(trigger) {
+            group.note_rival(trigger, router);
+        }
         self.spread_fault(now, &group);
         let state = self.member(trigger).map(VirtualRouter::state);
         if was_active && state == Some(State::Backup) {
@@ -157,9 +159,21 @@ impl VrrpRouter {
                 self.with(*index, |router| router.announce_after_conflict(now));
             }
         }
-        self.note_peace(&mut group, trigger);
+        if let Some(router) = self.member(trigger) {
+            group.note_peace(router);
+        }
         self.promote_group(now, &mut group);
         self.groups.insert(id, group);
+    }
+
+    /// What a group learns from an input that changed nothing else.
+    pub(crate) fn note(&mut self, id: GroupId, trigger: u32) {
+        let slot = self.slots.get(trigger as usize);
+        let router = slot.and_then(|slot| slot.router.as_deref());
+        if let Some((group, router)) = self.groups.get_mut(&id).zip(router) {
+            group.note_rival(trigger, router);
+            group.note_peace(router);
+        }
     }
 
     fn spread_fault(&mut self, now: Instant, group: &Group) {
@@ -211,36 +225,11 @@ impl VrrpRouter {
         }
     }
 
-    /// Somebody is active and accepted, two intervals after we were dragged down: the contest is over. What came before
-    /// that may have been sent before its sender was dragged down, too.
-    fn note_peace(&self, group: &mut Group, trigger: u32) {
-        let Some(router) = self.member(trigger) else {
-            return;
-        };
-        if let Phase::Backup(backup) = &router.phase {
-            let interval = router.interval_of(backup).as_nanos();
-            if backup.wants.is_none() && backup.since >= group.demoted.plus(2 * interval) {
-                group.contests = 0;
-            }
-        }
-    }
-
-    fn note_rival(&self, group: &mut Group, trigger: u32) {
-        if group.members.first() != Some(&trigger) {
-            return;
-        }
-        let heard = self.member(trigger).and_then(VirtualRouter::last_heard);
-        if let Some(heard) = heard.filter(|heard| heard.received >= group.promoted) {
-            group.rival = group.rival.max(Some((heard.priority, heard.source)));
-        }
-    }
-
     fn promote_group(&mut self, now: Instant, group: &mut Group) {
         let members = || group.members.iter().filter_map(|index| self.member(*index));
         let any_active = members().any(|router| router.state() == State::Active);
         let all_want = members().all(VirtualRouter::wants_active);
-        let any_wants = members().any(|router| router.state() == State::Backup && router.wants_active());
-        if !any_wants || !(any_active || all_want) {
+        if !(any_active || all_want) {
             return;
         }
         if !any_active {
@@ -268,6 +257,29 @@ impl VrrpRouter {
 
     pub(crate) fn member(&self, index: u32) -> Option<&VirtualRouter> {
         self.slots.get(index as usize)?.router.as_deref()
+    }
+}
+
+impl Group {
+    fn note_rival(&mut self, index: u32, member: &VirtualRouter) {
+        if self.members.first() != Some(&index) {
+            return;
+        }
+        let heard = member.last_heard();
+        if let Some(heard) = heard.filter(|heard| heard.received >= self.promoted) {
+            self.rival = self.rival.max(Some((heard.priority, heard.source)));
+        }
+    }
+
+    /// Somebody is active and accepted, two intervals after we were dragged down: the contest is over. What came before
+    /// that may have been sent before its sender was dragged down, too.
+    fn note_peace(&mut self, member: &VirtualRouter) {
+        if let Phase::Backup(backup) = &member.phase {
+            let interval = member.interval_of(backup).as_nanos();
+            if backup.wants.is_none() && backup.since >= self.demoted.plus(2 * interval) {
+                self.contests = 0;
+            }
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{Event, Fault, Heard, Input, Instant, Output, Parameters, Reason, Sta
 ///
 /// - There is a timeout exactly outside of Initialize, and after an input it lies after the time of that input.
 /// - The addresses are on the host exactly while [`holds_addresses`](Self::holds_addresses): while active, and for at
-///   most one listening interval after a start that found them there.
+///   most one listening interval (two in a sync group) after a start that found them there.
 /// - Time never goes back: an input with an earlier time than the last counts as simultaneous with it.
 /// - What one input puts out is bounded by a constant, but for [`Input::Configure`], which may add a few for each address.
 /// - An active router that did not run for so long that others must have taken over becomes a backup before anything

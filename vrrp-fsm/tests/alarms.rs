@@ -215,3 +215,31 @@ fn the_election_goes_on() {
     }
     assert_eq!(over.len(), 3);
 }
+
+/// A rival that was silent for three intervals is another one when it comes back; for just three, the same.
+#[test]
+fn a_rival_that_comes_back() {
+    for (silence, told) in [(3 * SECOND, 1), (3 * SECOND + 1, 0)] {
+        let (mut router, start) = active(builder(100));
+        run(&mut router, start + SECOND / 2);
+        assert_eq!(alarms(&hear(&mut router, start + SECOND / 2, "10.0.0.2", 50)), []);
+        run(&mut router, start + SECOND / 2 + silence);
+        let outputs = hear(&mut router, start + SECOND / 2 + silence, "10.0.0.2", 50);
+        assert_eq!(alarms(&outputs).len(), told, "{silence}");
+    }
+}
+
+/// A process that runs late for minutes says so once, however late it is.
+#[test]
+fn lateness_is_told_once() {
+    let (mut router, start) = active(builder(100));
+    let mut told = Vec::new();
+    let mut now = start;
+    for beat in 0..100 {
+        now = deadline(&router) + SECOND * 6 / 10 + beat * MILLI;
+        told.extend(alarms(&feed(&mut router, now, Input::Timeout)));
+    }
+    assert!(now > start + 61 * SECOND);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].to_string(), "we ran 0.600 s late");
+}

@@ -126,3 +126,20 @@ fn the_storm_guard() {
     }
     assert_eq!(answers, 4);
 }
+
+/// What was configured can be read again, to derive other parameters from it.
+#[test]
+fn the_schedule_can_be_read() {
+    let schedule = Announcements {
+        repeat: 2,
+        delay: Duration::from_millis(1_500),
+        refresh: Duration::from_secs(30),
+        refresh_repeat: 3,
+        lower_priority_repeat: 4,
+        lower_priority_delay: Duration::from_secs(7),
+    };
+    let parameters = builder(100).announcements(schedule).build().unwrap();
+    assert_eq!(parameters.announcements(), schedule);
+    let derived = parameters.to_builder().build().unwrap();
+    assert_eq!(derived, parameters);
+}

@@ -579,3 +579,64 @@ fn a_flood_of_bad_packets() {
     let expected: Vec<Instant> = (0..10).map(|beat| at(start.as_nanos() + beat * SECOND)).collect();
     assert_eq!(sent_at, expected);
 }
+
+/// A list that names one address twice is not the list of two.
+#[test]
+fn an_address_listed_twice() {
+    let (one, other) = (ip("10.0.0.100"), ip("10.0.0.101"));
+    let mut lab = Lab::new(builder(100).addresses([one, other]));
+    let [mut message, doubled] = [[one, other], [one, one]].map(|addresses| {
+        let interval = centis(100);
+        let advertisement =
+            vrrp_proto::Advertisement::version_3(vrid(1), Priority::new(200), interval, addresses).unwrap();
+        let mut buffer = [0; 16];
+        advertisement
+            .emit(&lab.envelope, ChecksumForm::Rfc5798, &mut buffer)
+            .unwrap();
+        buffer
+    });
+    lab.receive(&message).unwrap();
+    assert_eq!(lab.router.poll_output(), None);
+    message = doubled;
+    lab.receive(&message).unwrap();
+    let told = lab.router.poll_output().map(|(_, output)| alarms(&[output]));
+    assert_eq!(told, Some(vec![Alarm::AddressList { from: ip("10.0.0.2") }]));
+}
+
+/// What is too short to tell a VRID, or tells none, is counted for the host.
+#[test]
+fn packets_for_nobody() {
+    let mut lab = Lab::new(builder(100));
+    for length in 0..2 {
+        assert_eq!(lab.receive(&[0x31; 2][..length]).unwrap_err().router, None);
+    }
+    assert_eq!(lab.router.statistics().packet_length_errors, 2);
+    let mut message = lab.packet();
+    message[1] = 0;
+    assert_eq!(lab.receive(&message).unwrap_err().field(), Some(Field::Vrid));
+    assert_eq!(lab.router.statistics().vrid_errors, 1);
+    assert_eq!(lab.router.statistics().packet_length_errors, 2);
+}
+
+/// Where anybody may send, those who are configured still are told apart by who they are.
+#[test]
+fn several_sets_of_peers_and_strangers() {
+    let unicast = |peer: &str| builder(100).unicast_peers([Peer::new(ip(peer))]);
+    let mut lab = Lab::new(unicast("10.0.0.2"));
+    let other = unicast("10.0.0.3").build().unwrap();
+    let other = lab.router.add(INTERFACE, other, Some(ip("10.0.0.1"))).unwrap();
+    lab.router
+        .handle_input(at(0), other, Input::Startup { held: false })
+        .unwrap();
+    let first = lab.id;
+    for (peer, taken) in [
+        ("10.0.0.2", &[first][..]),
+        ("10.0.0.3", &[other]),
+        ("10.0.0.4", &[first, other]),
+    ] {
+        lab.envelope = Envelope::new(ip(peer), ip("10.0.0.1"), 64).unwrap();
+        let message = lab.packet();
+        let by = lab.receive(&message).unwrap();
+        assert!(taken.contains(&by), "{peer}");
+    }
+}

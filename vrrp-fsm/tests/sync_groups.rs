@@ -284,13 +284,8 @@ fn announcing_after_a_conflict() {
     let mut host = Host::new("10.0.0.1", &[100, 100]);
     let (now, _) = host.promote();
     let outputs = host.hear(now, 1, "10.0.0.2", 50);
-    assert_eq!(
-        outputs
-            .iter()
-            .filter(|(_, output)| *output == announce(5))
-            .count(),
-        2
-    );
+    let announcing = outputs.iter().filter(|(_, output)| *output == announce(5));
+    assert_eq!(announcing.map(|(place, _)| *place).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(outputs.iter().filter(|(_, output)| is_advert(output)).count(), 1);
     let told = outputs
         .iter()
@@ -435,6 +430,107 @@ fn making_and_dissolving() {
     router.handle_timeout(now);
     assert_eq!(router.virtual_router(second).unwrap().state(), State::Active);
     assert!(now > Instant::ZERO);
+}
+
+/// When the group is active again, if nothing happens but what its timers ask for.
+fn active_again(host: &mut Host) -> u64 {
+    loop {
+        let due = host.router.poll_timeout().unwrap();
+        host.router.handle_timeout(due);
+        host.drain();
+        if host.all(State::Active) {
+            return due.as_nanos();
+        }
+    }
+}
+
+/// A host that was dragged down by a stronger first member lets it go first, unless the contest is over: when somebody is
+/// active two intervals later.
+#[test]
+fn a_contest_is_over_when_somebody_stays_active() {
+    let down = 3_609_375_000;
+    for (heard_until, rounds) in [(SECOND, 2), (SECOND * 3 / 2, 2), (2 * SECOND, 1), (9 * SECOND, 1)] {
+        let mut host = Host::new("10.0.0.1", &[100, 100]);
+        let (now, _) = host.promote();
+        host.hear(now, 0, "10.0.0.2", 150);
+        assert!(host.all(State::Backup));
+        let mut last = now;
+        while last < now + heard_until {
+            last += SECOND / 2;
+            for place in 0..2 {
+                host.hear(last, place, "10.0.0.2", 150);
+            }
+        }
+        assert_eq!(active_again(&mut host), last + rounds * down, "{heard_until}");
+    }
+}
+
+/// A group that handed over on request was in no contest.
+#[test]
+fn resigning_is_no_contest() {
+    let mut host = Host::new("10.0.0.1", &[100, 100]);
+    let (now, _) = host.promote();
+    host.feed(now, host.members[0], Input::Resign);
+    let last = now + SECOND / 2;
+    for place in 0..2 {
+        host.hear(last, place, "10.0.0.2", 150);
+    }
+    assert_eq!(active_again(&mut host), last + 3_609_375_000);
+}
+
+/// A group that lets another go first waits its round, whatever happens to its members meanwhile.
+#[test]
+fn a_group_that_waits_is_not_hurried() {
+    let mut host = Host::new("10.0.0.1", &[100, 100]);
+    let (now, _) = host.promote();
+    host.hear(now, 0, "10.0.0.2", 150);
+    let round = host.router.poll_timeout().unwrap();
+    host.router.handle_timeout(round);
+    assert!(host.all(State::Backup));
+    for place in 0..2 {
+        // Ignored for its lower priority.
+        host.hear(round.as_nanos() + SECOND, place, "10.0.0.3", 50);
+        host.feed(round.as_nanos() + SECOND, host.members[place], Input::Announce);
+        assert!(host.all(State::Backup));
+    }
+    assert_eq!(active_again(&mut host), round.as_nanos() + 3_609_375_000);
+}
+
+/// Who leaves the group does not keep it back any more.
+#[test]
+fn a_member_that_is_removed_holds_nobody_back() {
+    let mut host = Host::new("10.0.0.1", &[100, 100]);
+    host.feed(0, host.members[0], Input::Shutdown);
+    let due = host.router.poll_timeout().unwrap();
+    host.router.handle_timeout(due);
+    assert_eq!(host.states(), [State::Initialize, State::Backup]);
+    host.router.remove(due, host.members[0]).unwrap();
+    let left = host.router.virtual_router(host.members[1]).unwrap();
+    assert_eq!(left.state(), State::Active);
+}
+
+/// Addresses that a predecessor held are kept for two rounds if the group does not follow, and no longer.
+#[test]
+fn a_group_that_does_not_follow_lets_go_of_what_it_found() {
+    let mut host = Host::new("10.0.0.1", &[100, 100]);
+    for place in 0..2 {
+        host.feed(0, host.members[place], Input::Shutdown);
+        host.feed(0, host.members[place], Input::Startup { held: true });
+    }
+    let mut let_go = Vec::new();
+    for half in 1..30 {
+        let now = half * SECOND / 2;
+        let mut outputs = host.hear(now, 1, "10.0.0.2", 150);
+        host.router.handle_timeout(at(now));
+        outputs.extend(host.drain());
+        assert!(host.all(State::Backup));
+        let gone = outputs
+            .iter()
+            .filter(|(_, output)| *output == Output::RemoveAddresses);
+        let_go.extend(gone.map(|(place, _)| (*place, half)));
+    }
+    // The second at once, as somebody is active; the first after the second round: 3.609 s, seen at 4.0, and as much again.
+    assert_eq!(let_go, [(1, 1), (0, 16)]);
 }
 
 /// Hosts without this rule do not give way; so after three contests in a row we do, whoever we heard.

@@ -592,3 +592,27 @@ fn ipv6() {
     hear(&mut router, now, "fe80::0:2", 100);
     assert_eq!(router.state(), Backup);
 }
+
+/// The down interval of a router that gives way begins when the advertisement was received, unless it would be over.
+#[test]
+fn giving_way_to_a_queued_advertisement() {
+    for (waited, begins) in [(SECOND / 4, false), (4 * SECOND, true)] {
+        let (mut router, start) = active(builder(100));
+        run(&mut router, start + 5 * SECOND);
+        let received = start + 5 * SECOND;
+        let mut now = received;
+        while now < received + waited {
+            now = deadline(&router).min(received + waited);
+            feed(&mut router, now, Input::Timeout);
+        }
+        assert_eq!(router.state(), Active);
+        feed(
+            &mut router,
+            now,
+            Input::Advertisement(advert(received, "10.0.0.2", 200)),
+        );
+        assert_eq!(router.state(), Backup);
+        let from = if begins { now } else { received };
+        assert_eq!(deadline(&router), from + 3_609_375_000);
+    }
+}

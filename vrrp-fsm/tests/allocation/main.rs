@@ -112,4 +112,37 @@ fn memory() {
     let sent = carry_out(&mut router, 20 * SECOND);
     assert_eq!(sys::allocations() - counted, 0);
     assert!(sent >= 11 * ROUTERS, "{sent}");
+    in_a_sync_group();
+}
+
+/// Nor for an advertisement to a member of a sync group.
+fn in_a_sync_group() {
+    let mut router = VrrpRouter::new();
+    let ids: Vec<RouterId> = (1..=250)
+        .map(|number| {
+            let parameters = Parameters::builder(vrid(number), [ip("10.0.0.100")])
+                .build()
+                .unwrap();
+            router
+                .add(InterfaceId(0), parameters, Some(ip("10.0.0.1")))
+                .unwrap()
+        })
+        .collect();
+    router.add_sync_group(at(0), &ids).unwrap();
+    for id in &ids {
+        router
+            .handle_input(at(0), *id, Input::Startup { held: false })
+            .unwrap();
+    }
+    while router.poll_output().is_some() {}
+    let counted = sys::allocations();
+    for second in 1..5 {
+        for id in &ids {
+            let heard = advert(second * SECOND, "10.0.0.2", 200);
+            router
+                .handle_input(at(second * SECOND), *id, Input::Advertisement(heard))
+                .unwrap();
+        }
+    }
+    assert_eq!(sys::allocations() - counted, 0);
 }
