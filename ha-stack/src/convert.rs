@@ -6,6 +6,7 @@
 mod command;
 mod route;
 mod router;
+mod signing;
 mod surroundings;
 mod track;
 

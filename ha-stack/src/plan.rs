@@ -69,6 +69,8 @@ pub struct VirtualRouterPlan {
     pub mail: bool,
     /// Whether changes of its priority are told, to pipes and to those who watch.
     pub notify_priority_changes: bool,
+    /// Another number for other keys, which do not show otherwise.
+    pub(crate) secret: u64,
 }
 
 impl VirtualRouterPlan {
@@ -80,6 +82,7 @@ impl VirtualRouterPlan {
             hooks: Hooks::default(),
             mail: false,
             notify_priority_changes: false,
+            secret: 0,
         }
     }
 }

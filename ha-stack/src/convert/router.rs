@@ -11,8 +11,8 @@ use vrrp_net::{Instance, VirtualMac};
 use vrrp_proto::{AddressFamily, AdverInterval, ChecksumForm, MacAddress, Password, Priority, Vrid};
 
 use crate::convert::Context;
-use crate::convert::route;
 use crate::convert::track::{self, Lists, Object};
+use crate::convert::{route, signing};
 use crate::plan::{SyncGroupPlan, TrackPlan, VirtualRouterPlan};
 
 pub(super) fn convert(context: &mut Context<'_>, objects: &[Object]) {
@@ -149,7 +149,15 @@ fn router(context: &mut Context<'_>, instance: &VrrpInstance) -> Option<VirtualR
     }
     built = built.announcement_pace(pace(context, interface, instance.is_ipv6()));
     built = election(context, instance, built)?;
-    Some(VirtualRouterPlan::new(built))
+    let mut secret = 0;
+    if let Some(hmac) = &instance.auth_hmac {
+        let (signing, secrets) = signing::signing(context, instance, hmac)?;
+        built = built.signing(signing);
+        secret = secrets;
+    }
+    let mut plan = VirtualRouterPlan::new(built);
+    plan.secret = secret;
+    Some(plan)
 }
 
 /// What goes to the election itself.

@@ -393,3 +393,49 @@ fn a_virtual_router_without_addresses_is_elected() {
     assert!(parameters.addresses().is_empty());
     assert_eq!(parameters.family(), vrrp_proto::AddressFamily::Ipv6);
 }
+
+#[test]
+fn keys_are_read_and_a_change_of_one_is_a_change() {
+    let with = |lines: &str| {
+        convert(&format!(
+            "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\nversion 3\nauth_hmac {{\n{lines}\n}}\n\
+             virtual_ipaddress {{\n10.0.0.1\n}}\n}}\n"
+        ))
+    };
+    let text = "abcdefghijklmnopqrstuvwxyz0123456789";
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let secret = |lines: &str| {
+        let conversion = with(lines);
+        assert_eq!(conversion.errors, [], "{lines}");
+        conversion.plan.virtual_routers[0].secret
+    };
+    assert_eq!(
+        secret(&format!("key 1 {text}")),
+        secret(&format!("key 1 hex:{hex}"))
+    );
+    assert_ne!(
+        secret(&format!("key 1 {text}")),
+        secret(&format!("key 1 {text}x"))
+    );
+    secret(&format!(
+        "key 1 {text}\nkey 7 {text}\nactive_key 7\nanti_replay monotonic\nmode permissive"
+    ));
+    for (lines, error) in [
+        ("key 1 short", "`V`: an auth_hmac key is not accepted: "),
+        ("key 1 hex:0", "`V`: an auth_hmac key is not hexadecimal"),
+        (
+            "key 1 file:/none",
+            "`V`: an auth_hmac key cannot be read from /none: ",
+        ),
+        ("key 999 x", "`V`: an auth_hmac key has the number `999`"),
+        ("", "`V`: auth_hmac without a key"),
+        (&format!("key 1 {text}\nactive_key 2"), "`V`: auth_hmac: "),
+    ] {
+        let conversion = with(lines);
+        assert!(
+            conversion.errors[0].message.starts_with(error),
+            "{:?}",
+            conversion.errors
+        );
+    }
+}

@@ -141,8 +141,9 @@ impl JournalRecorder {
                 status: status.into(),
             },
             NetTold::Timeout => Entry::Timeout { at },
-            // What a later driver tells is not understood here.
-            _ => return None,
+            // Keys have no place here; signatures are taken to be what they were taken to be. Nor is what a later driver tells
+            // understood.
+            NetTold::Signed { .. } | NetTold::WallClock(_) | _ => return None,
         })
     }
 }

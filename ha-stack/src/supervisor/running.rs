@@ -89,7 +89,9 @@ impl Target {
             let name = format!("name: {:?}, ", target.name());
             format!("{:?}", target.plan.instance).replacen(&name, "", 1)
         };
-        self.parameters == other.parameters && shown(self) == shown(other)
+        self.parameters == other.parameters
+            && self.plan.secret == other.plan.secret
+            && shown(self) == shown(other)
     }
 
     /// Whether this can become `other` without being shut down: keepalived recognises a virtual router by VRID, family,

@@ -35,7 +35,7 @@ block! {
         /// The password of VRRPv2.
         authentication: Option<Authentication> = ["authentication"], Range::Block("auth_type and auth_pass"), "none", VITAL;
         /// A keyed digest behind each advertisement, with protection against replay.
-        auth_hmac: Option<AuthHmac> = ["auth_hmac"], Range::Block("keys"), "none", no("a peer that enforces it will not accept our advertisements, and ours will accept anybody's").new_in_keepalived();
+        auth_hmac: Option<AuthHmac> = ["auth_hmac"], Range::Block("keys"), "none", VITAL.new_in_keepalived();
         /// The addresses, advertised in this order.
         virtual_ipaddress: List<VirtualAddress> = ["virtual_ipaddress"], list("addresses"), "none", VITAL;
         /// Addresses that are held but not advertised; any family.
@@ -171,15 +171,15 @@ block! {
     /// The keyed digest of keepalived 2.4.
     AuthHmac = "auth_hmac" {
         /// A key with its number.
-        key: Vec<Raw> = ["key"], text("number, then hex:…, file:… or text"), "required", YES;
+        key: Vec<Raw> = ["key"], text("number, then hex:…, file:… or text"), "required", VITAL;
         /// The key that is used to send.
-        active_key: Option<u8> = ["active_key"], int(1, 255), "the first", YES;
+        active_key: Option<u8> = ["active_key"], int(1, 255), "the first", VITAL;
         /// From what the sequence is made.
-        anti_replay: Option<String> = ["anti_replay"], Range::OneOf(&["time", "monotonic"]), "time", YES;
+        anti_replay: Option<String> = ["anti_replay"], Range::OneOf(&["time", "monotonic"]), "time", VITAL;
         /// How far clocks may differ.
-        time_window: Option<u32> = ["time_window"], count(1, 300, "s"), "three intervals, at least 5 s", YES;
+        time_window: Option<u32> = ["time_window"], count(1, 300, "s"), "three intervals, at least 5 s", VITAL;
         /// What happens to advertisements without it.
-        mode: Option<String> = ["mode"], Range::OneOf(&["enforce", "permissive", "receive-only"]), "enforce", YES;
+        mode: Option<String> = ["mode"], Range::OneOf(&["enforce", "permissive", "receive-only"]), "enforce", VITAL;
     }
 }
 
