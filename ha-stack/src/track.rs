@@ -6,6 +6,7 @@ mod interface;
 mod process;
 mod schedule;
 mod script;
+mod worker;
 
 pub use counter::{ScriptCounter, Verdict};
 pub use file::{FileTracker, InitialValue, TrackedFile};

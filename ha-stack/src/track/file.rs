@@ -8,15 +8,14 @@ use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
 
-use crate::children::Waker;
 use crate::error::Error;
+use crate::track::worker::{Inbox, Worker};
 
 /// A file whose first number is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +42,7 @@ pub struct InitialValue {
 ///
 /// Dropping the tracker ends the thread.
 pub struct FileTracker {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker<TrackedFile>,
 }
 
 impl FileTracker {
@@ -54,50 +52,25 @@ impl FileTracker {
     /// # Errors
     /// [`Error::System`] if the kernel gives no descriptor or no thread.
     pub fn start(report: impl FnMut(&str, i64) + Send + 'static) -> Result<Self, Error> {
-        let waker = Waker::new().map_err(Error::system("cannot make an event descriptor"))?;
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .map_err(io::Error::from)
             .map_err(Error::system("cannot watch files"))?;
-        let shared = Arc::new(Shared {
-            waker,
-            orders: Mutex::new(Orders::default()),
-        });
-        let watcher = Watcher {
-            shared: Arc::clone(&shared),
-            inotify,
-            directories: HashMap::new(),
-            files: Vec::new(),
-            report,
-        };
-        let thread = std::thread::Builder::new()
-            .name("files".to_owned())
-            .spawn(move || watcher.run())
-            .map_err(Error::system("cannot start a thread for files"))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let worker = Worker::start("files", move |inbox| {
+            let watcher = Watcher {
+                inbox,
+                inotify,
+                directories: HashMap::new(),
+                files: Vec::new(),
+                report,
+            };
+            watcher.run();
+        })?;
+        Ok(Self { worker })
     }
 
     /// Replaces the files. One that keeps its name and path is reported again only if its number changed.
     pub fn set_files(&self, files: Vec<TrackedFile>) {
-        self.order(|orders| orders.files = Some(files));
-    }
-
-    fn order(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.waker.wake();
-    }
-}
-
-impl Drop for FileTracker {
-    fn drop(&mut self) {
-        self.order(|orders| orders.stop = true);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the file thread ended in a panic");
-        }
+        self.worker.watch(files);
     }
 }
 
@@ -107,24 +80,13 @@ impl fmt::Debug for FileTracker {
     }
 }
 
-struct Shared {
-    waker: Waker,
-    orders: Mutex<Orders>,
-}
-
-#[derive(Default)]
-struct Orders {
-    files: Option<Vec<TrackedFile>>,
-    stop: bool,
-}
-
 struct Watched {
     file: TrackedFile,
     value: Option<i64>,
 }
 
 struct Watcher<F> {
-    shared: Arc<Shared>,
+    inbox: Arc<Inbox<TrackedFile>>,
     inotify: OwnedFd,
     /// The directories that are watched, by path; the kernel's number for each.
     directories: HashMap<PathBuf, i32>,
@@ -135,12 +97,11 @@ struct Watcher<F> {
 impl<F: FnMut(&str, i64)> Watcher<F> {
     fn run(mut self) {
         loop {
-            let orders =
-                std::mem::take(&mut *self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
+            let orders = self.inbox.take();
             if orders.stop {
                 return;
             }
-            if let Some(files) = orders.files {
+            if let Some(files) = orders.wanted {
                 self.replace(files);
             }
             let complete = self.watch_directories();
@@ -148,13 +109,13 @@ impl<F: FnMut(&str, i64)> Watcher<F> {
             let timeout = (!complete).then_some(LOOK_AGAIN);
             let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
             let mut descriptors = [
-                self.shared.waker.poll_descriptor(),
+                self.inbox.waker.poll_descriptor(),
                 PollFd::new(&self.inotify, PollFlags::IN),
             ];
             if poll(&mut descriptors, timeout.as_ref()).is_err() {
                 std::thread::yield_now();
             }
-            self.shared.waker.clear();
+            self.inbox.waker.clear();
             self.read_events();
         }
     }

@@ -3,26 +3,24 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-use crate::children::Waker;
 use crate::error::Error;
 use crate::sys;
 use crate::track::Verdict;
+use crate::track::worker::{Inbox, Worker};
 
 /// A thread that watches interfaces by name, those included that do not exist yet.
 ///
 /// The kernel tells of each change; the state is then read afresh, so a lost message costs a few seconds at most.
 /// Dropping the tracker ends the thread.
 pub struct InterfaceTracker {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker<String>,
 }
 
 impl InterfaceTracker {
@@ -33,45 +31,21 @@ impl InterfaceTracker {
     /// [`Error::System`] if the kernel gives no socket or no thread.
     pub fn start(report: impl FnMut(&str, Verdict) + Send + 'static) -> Result<Self, Error> {
         let socket = open().map_err(Error::system("cannot listen for changes of interfaces"))?;
-        let shared = Arc::new(Shared {
-            waker: Waker::new().map_err(Error::system("cannot make an event descriptor"))?,
-            orders: Mutex::new(Orders::default()),
-        });
-        let watcher = Watcher {
-            shared: Arc::clone(&shared),
-            socket,
-            interfaces: Vec::new(),
-            report,
-        };
-        let thread = std::thread::Builder::new()
-            .name("interfaces".to_owned())
-            .spawn(move || watcher.run())
-            .map_err(Error::system("cannot start a thread for interfaces"))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let worker = Worker::start("interfaces", move |inbox| {
+            let watcher = Watcher {
+                inbox,
+                socket,
+                interfaces: Vec::new(),
+                report,
+            };
+            watcher.run();
+        })?;
+        Ok(Self { worker })
     }
 
     /// Replaces the interfaces. One that stays keeps its verdict.
     pub fn set_interfaces(&self, names: Vec<String>) {
-        self.order(|orders| orders.names = Some(names));
-    }
-
-    fn order(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.waker.wake();
-    }
-}
-
-impl Drop for InterfaceTracker {
-    fn drop(&mut self) {
-        self.order(|orders| orders.stop = true);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the interface thread ended in a panic");
-        }
+        self.worker.watch(names);
     }
 }
 
@@ -81,19 +55,8 @@ impl fmt::Debug for InterfaceTracker {
     }
 }
 
-struct Shared {
-    waker: Waker,
-    orders: Mutex<Orders>,
-}
-
-#[derive(Default)]
-struct Orders {
-    names: Option<Vec<String>>,
-    stop: bool,
-}
-
 struct Watcher<F> {
-    shared: Arc<Shared>,
+    inbox: Arc<Inbox<String>>,
     socket: OwnedFd,
     interfaces: Vec<(String, Verdict)>,
     report: F,
@@ -102,12 +65,11 @@ struct Watcher<F> {
 impl<F: FnMut(&str, Verdict)> Watcher<F> {
     fn run(mut self) {
         loop {
-            let orders =
-                std::mem::take(&mut *self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
+            let orders = self.inbox.take();
             if orders.stop {
                 return;
             }
-            if let Some(names) = orders.names {
+            if let Some(names) = orders.wanted {
                 let old = std::mem::take(&mut self.interfaces);
                 self.interfaces = names
                     .into_iter()
@@ -143,13 +105,13 @@ impl<F: FnMut(&str, Verdict)> Watcher<F> {
             false => Timespec::try_from(LOOK_AGAIN).ok(),
         };
         let mut descriptors = [
-            self.shared.waker.poll_descriptor(),
+            self.inbox.waker.poll_descriptor(),
             PollFd::new(&self.socket, PollFlags::IN),
         ];
         if poll(&mut descriptors, timeout.as_ref()).is_err() {
             std::thread::yield_now();
         }
-        self.shared.waker.clear();
+        self.inbox.waker.clear();
         // What the messages say is read from the interfaces; an overrun only says that there were many.
         let mut buffer = [0_u8; 4096];
         while matches!(

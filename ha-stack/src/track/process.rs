@@ -4,16 +4,15 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::children::Waker;
 use crate::error::Error;
 use crate::track::Verdict;
+use crate::track::worker::{Inbox, Worker};
 
 /// A number of processes that has to run: `vrrp_track_process`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,8 +100,7 @@ impl ProcessPattern {
 /// The end of a process that counts is noticed at once, a new one within half a second. Neither needs a privilege, and
 /// both see the processes of the PID namespace this runs in. Dropping the tracker ends the thread.
 pub struct ProcessTracker {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker<TrackedProcess>,
 }
 
 impl ProcessTracker {
@@ -112,45 +110,21 @@ impl ProcessTracker {
     /// # Errors
     /// [`Error::System`] if the kernel gives no descriptor or no thread.
     pub fn start(report: impl FnMut(&str, Verdict) + Send + 'static) -> Result<Self, Error> {
-        let shared = Arc::new(Shared {
-            waker: Waker::new().map_err(Error::system("cannot make an event descriptor"))?,
-            orders: Mutex::new(Orders::default()),
-        });
-        let watcher = Watcher {
-            shared: Arc::clone(&shared),
-            jobs: Vec::new(),
-            alive: Vec::new(),
-            report,
-        };
-        let thread = std::thread::Builder::new()
-            .name("processes".to_owned())
-            .spawn(move || watcher.run())
-            .map_err(Error::system("cannot start a thread for processes"))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let worker = Worker::start("processes", move |inbox| {
+            let watcher = Watcher {
+                inbox,
+                jobs: Vec::new(),
+                alive: Vec::new(),
+                report,
+            };
+            watcher.run();
+        })?;
+        Ok(Self { worker })
     }
 
     /// Replaces the objects. One that is the same as before keeps its verdict.
     pub fn set_processes(&self, processes: Vec<TrackedProcess>) {
-        self.order(|orders| orders.processes = Some(processes));
-    }
-
-    fn order(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.waker.wake();
-    }
-}
-
-impl Drop for ProcessTracker {
-    fn drop(&mut self) {
-        self.order(|orders| orders.stop = true);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the process thread ended in a panic");
-        }
+        self.worker.watch(processes);
     }
 }
 
@@ -158,17 +132,6 @@ impl fmt::Debug for ProcessTracker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ProcessTracker").finish_non_exhaustive()
     }
-}
-
-struct Shared {
-    waker: Waker,
-    orders: Mutex<Orders>,
-}
-
-#[derive(Default)]
-struct Orders {
-    processes: Option<Vec<TrackedProcess>>,
-    stop: bool,
 }
 
 /// One object with the delays of its verdict: a pure function of counts and time.
@@ -220,7 +183,7 @@ impl Job {
 }
 
 struct Watcher<F> {
-    shared: Arc<Shared>,
+    inbox: Arc<Inbox<TrackedProcess>>,
     jobs: Vec<Job>,
     /// A descriptor for each process that counts; it becomes readable when the process ends.
     alive: Vec<(u32, OwnedFd)>,
@@ -230,12 +193,11 @@ struct Watcher<F> {
 impl<F: FnMut(&str, Verdict)> Watcher<F> {
     fn run(mut self) {
         loop {
-            let orders =
-                std::mem::take(&mut *self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
+            let orders = self.inbox.take();
             if orders.stop {
                 return;
             }
-            if let Some(processes) = orders.processes {
+            if let Some(processes) = orders.wanted {
                 let mut old = std::mem::take(&mut self.jobs);
                 self.jobs = processes
                     .into_iter()
@@ -301,7 +263,7 @@ impl<F: FnMut(&str, Verdict)> Watcher<F> {
         };
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut descriptors: Vec<PollFd<'_>> = Vec::with_capacity(self.alive.len() + 1);
-        descriptors.push(self.shared.waker.poll_descriptor());
+        descriptors.push(self.inbox.waker.poll_descriptor());
         descriptors.extend(
             self.alive
                 .iter()
@@ -316,7 +278,7 @@ impl<F: FnMut(&str, Verdict)> Watcher<F> {
             .map(|descriptor| !descriptor.revents().is_empty());
         let ended: Vec<bool> = ended.by_ref().collect();
         drop(descriptors);
-        self.shared.waker.clear();
+        self.inbox.waker.clear();
         let mut ended = ended.into_iter();
         self.alive.retain(|_| !ended.next().unwrap_or(false));
     }

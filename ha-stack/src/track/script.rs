@@ -3,15 +3,15 @@
 use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::children::{Children, Waker};
+use crate::children::Children;
 use crate::command::CommandLine;
 use crate::error::Error;
+use crate::track::worker::{Inbox, Worker};
 use crate::track::{ScriptAction, ScriptCounter, ScriptSchedule, Verdict};
 
 /// A script that is run at intervals and whose exit status says whether something is well: 0 is good.
@@ -38,8 +38,7 @@ pub struct ScriptCheck {
 /// A script that hangs is ended at its time limit and counted as failed when it is gone; it delays no other script.
 /// Dropping the tracker ends the thread and kills what runs.
 pub struct ScriptTracker {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker<ScriptCheck>,
 }
 
 impl ScriptTracker {
@@ -48,48 +47,23 @@ impl ScriptTracker {
     /// # Errors
     /// [`Error::System`] if the kernel gives no descriptor or no thread.
     pub fn start(report: impl FnMut(&str, Verdict) + Send + 'static) -> Result<Self, Error> {
-        let waker = Waker::new().map_err(Error::system("cannot make an event descriptor"))?;
-        let shared = Arc::new(Shared {
-            waker,
-            orders: Mutex::new(Orders::default()),
-        });
-        let runner = Runner {
-            shared: Arc::clone(&shared),
-            jobs: Vec::new(),
-            children: Children::new(),
-            next_run: 0,
-            report,
-        };
-        let thread = std::thread::Builder::new()
-            .name("scripts".to_owned())
-            .spawn(move || runner.run())
-            .map_err(Error::system("cannot start a thread for scripts"))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let worker = Worker::start("scripts", move |inbox| {
+            let runner = Runner {
+                inbox,
+                jobs: Vec::new(),
+                children: Children::new(),
+                next_run: 0,
+                report,
+            };
+            runner.run();
+        })?;
+        Ok(Self { worker })
     }
 
     /// Replaces the scripts. One that keeps its name, command and user keeps its verdict and a run under way, whatever
     /// else changes; one that is gone is killed if it runs.
     pub fn set_scripts(&self, scripts: Vec<ScriptCheck>) {
-        self.order(|orders| orders.scripts = Some(scripts));
-    }
-
-    fn order(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.waker.wake();
-    }
-}
-
-impl Drop for ScriptTracker {
-    fn drop(&mut self) {
-        self.order(|orders| orders.stop = true);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the script thread ended in a panic");
-        }
+        self.worker.watch(scripts);
     }
 }
 
@@ -97,17 +71,6 @@ impl fmt::Debug for ScriptTracker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ScriptTracker").finish_non_exhaustive()
     }
-}
-
-struct Shared {
-    waker: Waker,
-    orders: Mutex<Orders>,
-}
-
-#[derive(Default)]
-struct Orders {
-    scripts: Option<Vec<ScriptCheck>>,
-    stop: bool,
 }
 
 struct Job {
@@ -119,7 +82,7 @@ struct Job {
 }
 
 struct Runner<F> {
-    shared: Arc<Shared>,
+    inbox: Arc<Inbox<ScriptCheck>>,
     jobs: Vec<Job>,
     children: Children<u64>,
     next_run: u64,
@@ -129,19 +92,18 @@ struct Runner<F> {
 impl<F: FnMut(&str, Verdict)> Runner<F> {
     fn run(mut self) {
         loop {
-            let orders =
-                std::mem::take(&mut *self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner));
+            let orders = self.inbox.take();
             if orders.stop {
                 return self.stop();
             }
-            if let Some(scripts) = orders.scripts {
+            if let Some(scripts) = orders.wanted {
                 self.replace(scripts);
             }
             for index in 0..self.jobs.len() {
                 self.advance(index);
             }
             let deadline = self.jobs.iter().map(|job| job.schedule.poll_timeout()).min();
-            self.children.wait(&self.shared.waker, deadline);
+            self.children.wait(&self.inbox.waker, deadline);
             for (run, status) in self.children.reap() {
                 self.ended(run, status.success());
             }
@@ -249,7 +211,7 @@ impl<F: FnMut(&str, Verdict)> Runner<F> {
         self.children.signal(Signal::KILL, |_| true);
         let deadline = Instant::now() + STOP_LIMIT;
         while !self.children.is_empty() && Instant::now() < deadline {
-            self.children.wait(&self.shared.waker, Some(deadline));
+            self.children.wait(&self.inbox.waker, Some(deadline));
             self.children.reap();
         }
     }

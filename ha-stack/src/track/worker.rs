@@ -1,0 +1,89 @@
+//! What all trackers are inside: a thread that is told what to watch.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::children::Waker;
+use crate::error::Error;
+
+/// A thread that watches objects of type `T`. Dropping this ends it, and waits for that.
+pub(super) struct Worker<T> {
+    inbox: Arc<Inbox<T>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where the thread finds what it is told. Its waker is readable when there is something.
+pub(super) struct Inbox<T> {
+    pub(super) waker: Waker,
+    orders: Mutex<Orders<T>>,
+}
+
+/// What the thread was told since it last asked.
+pub(super) struct Orders<T> {
+    /// The objects that are to be watched instead of those before.
+    pub(super) wanted: Option<Vec<T>>,
+    /// To end.
+    pub(super) stop: bool,
+}
+
+impl<T: Send + 'static> Worker<T> {
+    /// Starts the thread, which must return when it is told to stop.
+    pub(super) fn start(
+        name: &'static str,
+        run: impl FnOnce(Arc<Inbox<T>>) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let inbox = Arc::new(Inbox {
+            waker: Waker::new().map_err(Error::system("cannot make an event descriptor"))?,
+            orders: Mutex::default(),
+        });
+        let of_thread = Arc::clone(&inbox);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(of_thread))
+            .map_err(Error::system("cannot start a thread for a tracker"))?;
+        Ok(Self {
+            inbox,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl<T> Worker<T> {
+    /// Replaces what is watched.
+    pub(super) fn watch(&self, wanted: Vec<T>) {
+        self.inbox.tell(|orders| orders.wanted = Some(wanted));
+    }
+}
+
+impl<T> Drop for Worker<T> {
+    fn drop(&mut self) {
+        self.inbox.tell(|orders| orders.stop = true);
+        if let Some(thread) = self.thread.take() {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if thread.join().is_err() {
+                tracing::error!(name, "the thread of a tracker ended in a panic");
+            }
+        }
+    }
+}
+
+impl<T> Inbox<T> {
+    /// What was told since the last call.
+    pub(super) fn take(&self) -> Orders<T> {
+        std::mem::take(&mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Orders<T>)) {
+        change(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+        self.waker.wake();
+    }
+}
+
+impl<T> Default for Orders<T> {
+    fn default() -> Self {
+        Self {
+            wanted: None,
+            stop: false,
+        }
+    }
+}
