@@ -66,6 +66,11 @@ impl CommandLine {
         &self.arguments
     }
 
+    /// Whom it runs as, if not as whoever starts it.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
     /// Starts it, with `more` arguments at the end.
     ///
     /// The call returns when the program has been loaded, so from a file system that hangs it takes as long as that.

@@ -7,6 +7,7 @@
 //! | `{"command":"reload"}`, `{"command":"stop"}` | `{"changes":["…"]}` or `{"error":"…"}` |
 //! | `{"command":"failover","name":"VI_1"}` | the same |
 //! | `{"command":"priority","name":"VI_1","priority":90}` | the same |
+//! | `{"command":"server","virtual_server":"10.1.10.7:80","real_server":"10.1.10.11:80","action":"drain"}` | the same; the actions are `add`, `remove`, `drain`, `enable`, `disable`, and `weight` with a number in `weight` |
 
 mod client;
 mod server;
@@ -46,6 +47,38 @@ pub enum Request {
         /// 1 to 254.
         priority: u8,
     },
+    /// Do something with a real server until the next restart.
+    Server {
+        /// The name of its virtual server.
+        virtual_server: String,
+        /// Its address and port; the port may be left out where that is clear.
+        real_server: String,
+        /// What.
+        #[serde(flatten)]
+        action: ServerAction,
+    },
+}
+
+/// What is done with a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ServerAction {
+    /// One more, with the settings and checks of the first.
+    Add,
+    /// Taken out, its checks too.
+    Remove,
+    /// This weight instead of the configured one.
+    Weight {
+        /// 0 to 2,147,483,647.
+        weight: u32,
+    },
+    /// No new connections.
+    Drain,
+    /// Undoes the other orders.
+    Enable,
+    /// Taken out as if it had failed.
+    Disable,
 }
 
 /// What a client gets.
@@ -104,6 +137,14 @@ mod tests {
                     priority: 90,
                 },
                 r#"{"command":"priority","name":"VI_1","priority":90}"#,
+            ),
+            (
+                Request::Server {
+                    virtual_server: "10.1.10.7:80".to_owned(),
+                    real_server: "10.1.10.11:80".to_owned(),
+                    action: ServerAction::Weight { weight: 3 },
+                },
+                r#"{"command":"server","virtual_server":"10.1.10.7:80","real_server":"10.1.10.11:80","action":"weight","weight":3}"#,
             ),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

@@ -3,9 +3,13 @@
 //! What keepalived-conf resolves (defaults, contradictions) is taken as resolved; here names become users, programs and
 //! parameters of the election. Whatever cannot be carried out is said, never silently left out.
 
+#[cfg(feature = "balance")]
+mod check;
 mod command;
 mod route;
 mod router;
+#[cfg(feature = "balance")]
+mod server;
 mod signing;
 mod surroundings;
 mod track;
@@ -66,6 +70,8 @@ impl Conversion {
         surroundings::convert(&mut context);
         let runnable = track::objects(&mut context);
         router::convert(&mut context, &runnable);
+        #[cfg(feature = "balance")]
+        server::convert(&mut context);
         conversion
     }
 }

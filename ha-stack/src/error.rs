@@ -51,6 +51,12 @@ pub enum Error {
     /// Nothing is called so.
     #[error("there is no virtual router or sync group of this name")]
     UnknownName,
+    /// Two virtual servers of one name or at one place.
+    #[error("{0} is configured twice")]
+    DuplicateServer(String),
+    /// An order about a virtual or real server that there is not, or, to add one, that there is.
+    #[error("{0}")]
+    UnknownServer(String),
     /// Only who is active can hand over.
     #[error("it is not active here")]
     NotActive,
@@ -63,6 +69,18 @@ pub enum Error {
     /// The other side is gone.
     #[error("nobody listens any more")]
     Closed,
+    /// The kernel's load balancer could not be used.
+    #[cfg(feature = "balance")]
+    #[error(transparent)]
+    Ipvs(#[from] ipvs_netlink::Error),
+    /// Health checks could not be started.
+    #[cfg(feature = "balance")]
+    #[error(transparent)]
+    Check(#[from] healthcheck::Error),
+    /// Virtual servers, but nothing to carry their traffic.
+    #[cfg(feature = "balance")]
+    #[error("there are virtual servers and no data plane to carry their traffic")]
+    NoDataPlane,
     /// Not an address that mail could be sent to, or none at all.
     #[cfg(feature = "mail")]
     #[error("not a mail address")]

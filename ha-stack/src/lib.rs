@@ -11,11 +11,15 @@
     clippy::missing_errors_doc
 )]
 
+#[cfg(feature = "balance")]
+mod balance;
 mod children;
 mod command;
 mod control;
 #[cfg(feature = "keepalived")]
 mod convert;
+#[cfg(feature = "balance")]
+mod data_plane;
 mod diagnosis;
 mod election;
 mod error;
@@ -35,10 +39,21 @@ mod systemd;
 mod track;
 mod vrrp;
 
+#[cfg(feature = "balance")]
+pub use balance::{
+    BalancePlan, Balancer, RealServerPlan, ServerHappening, ServerOrder, SorryServerPlan,
+    SynchronizationPlan, VirtualServerPlan,
+};
 pub use command::{CommandLine, Credentials};
-pub use control::{Control, ControlClient, ControlServer, Request, Response};
+pub use control::{Control, ControlClient, ControlServer, Request, Response, ServerAction};
 #[cfg(feature = "keepalived")]
 pub use convert::{Conversion, ConvertOptions, Problem};
+#[cfg(feature = "balance")]
+pub use data_plane::{
+    Algorithm, Applied, ConnectionTimeouts, DataPlane, DesiredReal, DesiredServer, DesiredTable, Extent,
+    Forwarding, Front, Granularity, IpvsPlane, NoPlane, NotAFront, Persistence, RealCounters, RecordingPlane,
+    ServerCounters, Synchronization, Traffic, Transport, Tunnel, TunnelChecksum,
+};
 pub use election::{Election, Happening, StaticElection};
 pub use error::Error;
 pub use fixed::{FixedAddress, FixedKeeper};
@@ -52,11 +67,13 @@ pub use notify::{
 };
 #[cfg(feature = "mail")]
 pub use notify::{MailNotifier, MailSettings};
-pub use plan::{FifoPlan, Plan, Scheduling, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan};
+pub use plan::{
+    FifoPlan, FifoSubject, Plan, Scheduling, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan,
+};
 pub use process::{enter_network_namespace, run_on_processors};
 pub use status::{
-    CheckStatus, PeerProblem, RealServerStatus, Status, SyncGroupStatus, TrackedStatus, VirtualRouterStatus,
-    VirtualServerStatus,
+    CheckStatus, PeerProblem, RealServerStatus, Status, SyncGroupStatus, TrackedStatus, TrafficStatus,
+    VirtualRouterStatus, VirtualServerStatus,
 };
 pub use supervisor::{Order, Supervisor};
 pub use systemd::ServiceManager;

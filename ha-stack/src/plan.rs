@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use vrrp_net::{Instance, VirtualRoute};
 
+#[cfg(feature = "balance")]
+use crate::balance::{BalancePlan, VirtualServerPlan};
 use crate::command::{CommandLine, Credentials};
 use crate::fixed::FixedAddress;
-use crate::notify::Hooks;
 #[cfg(feature = "mail")]
 use crate::notify::MailSettings;
+use crate::notify::{Hooks, Object};
 use crate::track::{ScriptCheck, TrackedFile, TrackedProcess};
 
 /// Everything a [`Supervisor`](crate::Supervisor) runs. Reloading is giving it another plan.
@@ -38,6 +40,12 @@ pub struct Plan {
     /// The name of the network namespace that everything is to run in; whoever starts it has to
     /// [enter](crate::enter_network_namespace) it. Without it, that of the process.
     pub network_namespace: Option<String>,
+    /// The virtual servers, each name and each place once.
+    #[cfg(feature = "balance")]
+    pub virtual_servers: Vec<VirtualServerPlan>,
+    /// What holds for all virtual servers.
+    #[cfg(feature = "balance")]
+    pub balance: BalancePlan,
     /// Named pipes that get a line for each event.
     pub fifos: Vec<FifoPlan>,
     /// Who gets mail.
@@ -173,6 +181,32 @@ pub struct FifoPlan {
     pub reader: Option<CommandLine>,
     /// Whose it is; without it, the daemon's.
     pub owner: Option<Credentials>,
+    /// About what it tells.
+    pub subject: FifoSubject,
+}
+
+/// About what a pipe tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FifoSubject {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Virtual routers and sync groups.
+    Routers,
+    /// Virtual and real servers.
+    Servers,
+}
+
+impl FifoSubject {
+    /// Whether it tells about this object.
+    pub(crate) fn includes(self, object: &Object) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Routers => !object.is_server(),
+            Self::Servers => object.is_server(),
+        }
+    }
 }
 
 impl FifoPlan {
@@ -182,6 +216,7 @@ impl FifoPlan {
             path: path.into(),
             reader: None,
             owner: None,
+            subject: FifoSubject::Everything,
         }
     }
 }

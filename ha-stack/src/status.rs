@@ -150,8 +150,14 @@ pub struct VirtualServerStatus {
     pub quorum_met: bool,
     /// Who answers when nobody else does.
     pub sorry_server: Option<String>,
+    /// Whether they do now.
+    #[serde(default)]
+    pub sorry_server_active: bool,
     /// Its real servers.
     pub real_servers: Vec<RealServerStatus>,
+    /// What it has carried.
+    #[serde(default)]
+    pub traffic: Option<TrafficStatus>,
 }
 
 /// One real server of one virtual server.
@@ -166,8 +172,42 @@ pub struct RealServerStatus {
     pub effective_weight: i64,
     /// `up` or `down`.
     pub state: String,
+    /// What an operator ordered: `drain`, `disable`, `weight` and a number.
+    #[serde(default)]
+    pub order: Option<String>,
     /// Its checks.
     pub checks: Vec<CheckStatus>,
+    /// Connections now.
+    #[serde(default)]
+    pub active_connections: Option<u64>,
+    /// Connections that end.
+    #[serde(default)]
+    pub inactive_connections: Option<u64>,
+    /// What it has carried.
+    #[serde(default)]
+    pub traffic: Option<TrafficStatus>,
+}
+
+/// What was carried, since the data plane has the row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "written out by data planes")]
+pub struct TrafficStatus {
+    /// Connections.
+    pub connections: u64,
+    /// Packets towards the real server.
+    pub packets_in: u64,
+    /// Packets back.
+    pub packets_out: u64,
+    /// Bytes towards the real server.
+    pub bytes_in: u64,
+    /// Bytes back.
+    pub bytes_out: u64,
+    /// Connections in a second, of late.
+    pub connections_per_second: u64,
+    /// Bytes in a second towards the real server, of late.
+    pub bytes_in_per_second: u64,
+    /// Bytes in a second back, of late.
+    pub bytes_out_per_second: u64,
 }
 
 /// One check of one real server.
@@ -231,11 +271,20 @@ pub(crate) mod tests {
                 quorum: 1,
                 quorum_met: true,
                 sorry_server: None,
+                sorry_server_active: false,
+                traffic: None,
                 real_servers: vec![RealServerStatus {
                     address: "10.1.10.11:80".to_owned(),
                     weight: 1,
                     effective_weight: 1,
                     state: "up".to_owned(),
+                    order: None,
+                    active_connections: Some(3),
+                    inactive_connections: Some(1),
+                    traffic: Some(TrafficStatus {
+                        connections: 68,
+                        ..TrafficStatus::default()
+                    }),
                     checks: vec![CheckStatus {
                         kind: "tcp".to_owned(),
                         state: "up".to_owned(),
@@ -267,9 +316,13 @@ pub(crate) mod tests {
             "virtual_servers": [{
                 "name": "10.1.10.7:80", "address": "10.1.10.7:80", "fwmark": null, "group": null,
                 "protocol": "tcp", "scheduler": "rr", "forwarding": "droute",
-                "quorum": 1, "quorum_met": true, "sorry_server": null,
+                "quorum": 1, "quorum_met": true, "sorry_server": null, "sorry_server_active": false, "traffic": null,
                 "real_servers": [{
-                    "address": "10.1.10.11:80", "weight": 1, "effective_weight": 1, "state": "up",
+                    "address": "10.1.10.11:80", "weight": 1, "effective_weight": 1, "state": "up", "order": null,
+                    "active_connections": 3, "inactive_connections": 1,
+                    "traffic": {
+                        "connections": 68, "packets_in": 0, "packets_out": 0, "bytes_in": 0, "bytes_out": 0,
+                        "connections_per_second": 0, "bytes_in_per_second": 0, "bytes_out_per_second": 0},
                     "checks": [{"type": "tcp", "state": "up", "last_error": null, "last_latency_us": 180}]}]}],
             "tracked": [{"kind": "script", "name": "chk", "state": "down"}],
             "notifications_merged": 0

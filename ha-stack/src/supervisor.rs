@@ -14,13 +14,19 @@ use std::time::Duration;
 use vrrp_fsm::{TrackId, TrackStatus};
 use vrrp_net::{Driver, DriverThread};
 
+#[cfg(feature = "balance")]
+use crate::balance::{Runner, ServerOrder};
 use crate::control::Control;
+#[cfg(feature = "balance")]
+use crate::data_plane::DataPlane;
 use crate::election::Election as _;
 use crate::error::Error;
 use crate::fixed::FixedKeeper;
 use crate::hub::EventHub;
 use crate::journal::Journal;
 use crate::notify::{Event, ScriptNotifier};
+#[cfg(feature = "balance")]
+use crate::notify::{EventKind, NotifyState, Object};
 use crate::plan::{Plan, TrackedObject};
 use crate::status::Status;
 use crate::supervisor::running::Running;
@@ -61,12 +67,14 @@ impl Supervisor {
         let (election, registrar) = VrrpElection::new();
         let hub = EventHub::new(ScriptNotifier::start(HOOK_PATIENCE, None)?);
         let shared = Arc::new(Shared {
-            hub,
+            hub: Arc::new(hub),
             registrar,
             control: driver.control(),
             running: Mutex::new(Running::default()),
             fixed: Mutex::new(None),
             journal: Mutex::new(None),
+            #[cfg(feature = "balance")]
+            balance: Mutex::new(Balance::default()),
         });
         let trackers = Trackers::start(&shared)?;
         let publisher = Arc::clone(&shared);
@@ -100,6 +108,27 @@ impl Supervisor {
     /// from the next reload on.
     pub fn set_journal(&self, journal: Journal) {
         *self.shared.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal);
+    }
+
+    /// Says what will carry the traffic of virtual servers. `open` is called once, when a plan first has some; if it fails,
+    /// that plan is refused.
+    #[cfg(feature = "balance")]
+    pub fn set_data_plane(&self, open: impl FnMut() -> Result<Box<dyn DataPlane>, Error> + Send + 'static) {
+        self.shared.balance().open = Some(Box::new(open));
+    }
+
+    /// Orders about a real server of a virtual server, each by the name that the status has. Returns what was done.
+    ///
+    /// # Errors
+    /// [`Error::UnknownServer`] if there is no such server, or, to add one, if there is one already.
+    #[cfg(feature = "balance")]
+    pub fn order(
+        &self,
+        virtual_server: &str,
+        real_server: &str,
+        order: ServerOrder,
+    ) -> Result<Vec<String>, Error> {
+        serve::order(&self.shared, virtual_server, real_server, order)
     }
 
     /// A handle for a control socket or an HTTP server.
@@ -159,6 +188,10 @@ impl Supervisor {
         let outcome = self.driver.take().map_or(Ok(()), DriverThread::stop);
         // Others may hold the control, and with it the rest, for longer.
         drop(self.shared.fixed().take());
+        #[cfg(feature = "balance")]
+        if let Some(runner) = self.shared.runner() {
+            runner.stop();
+        }
         if let Some(events) = self.events.take() {
             self.shared.registrar.close();
             if events.join().is_err() {
@@ -186,7 +219,7 @@ impl fmt::Debug for Supervisor {
 
 /// What the threads around a supervisor share.
 pub(crate) struct Shared {
-    hub: EventHub,
+    hub: Arc<EventHub>,
     registrar: Registrar,
     control: vrrp_net::Control,
     running: Mutex<Running>,
@@ -194,6 +227,8 @@ pub(crate) struct Shared {
     fixed: Mutex<Option<FixedKeeper>>,
     /// Where the names of tracked objects are written, too.
     journal: Mutex<Option<Journal>>,
+    #[cfg(feature = "balance")]
+    balance: Mutex<Balance>,
 }
 
 impl Shared {
@@ -213,6 +248,16 @@ impl Shared {
         self.registrar.set_track_names(names);
     }
 
+    #[cfg(feature = "balance")]
+    fn balance(&self) -> MutexGuard<'_, Balance> {
+        self.balance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(feature = "balance")]
+    fn runner(&self) -> Option<Arc<Runner>> {
+        self.balance().runner.clone()
+    }
+
     fn report(&self, object: TrackedObject, status: TrackStatus) {
         // Told while the lock is held, so that two reports of one object stay in order.
         let mut running = self.running();
@@ -220,6 +265,18 @@ impl Shared {
         self.control.track(number, status);
     }
 }
+
+/// The load balancer, once a plan has virtual servers.
+#[cfg(feature = "balance")]
+#[derive(Default)]
+pub(crate) struct Balance {
+    /// Opens the data plane.
+    open: Option<OpenPlane>,
+    runner: Option<Arc<Runner>>,
+}
+
+#[cfg(feature = "balance")]
+type OpenPlane = Box<dyn FnMut() -> Result<Box<dyn DataPlane>, Error> + Send>;
 
 /// The threads that watch what is tracked. They end with the supervisor.
 struct Trackers {
@@ -264,6 +321,12 @@ fn publish(mut election: VrrpElection, shared: &Shared) {
     futures::executor::block_on(async {
         while let Some(happening) = election.next().await {
             let event = shared.hub.publish(happening);
+            #[cfg(feature = "balance")]
+            if let (Object::Instance(name), EventKind::State(state)) = (&event.object, event.kind)
+                && let Some(runner) = shared.runner()
+            {
+                runner.router(name, state == NotifyState::Master);
+            }
             tracing::info!(
                 object = %event.object,
                 event = event.kind.word(),

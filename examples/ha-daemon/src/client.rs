@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use ha_stack::{ControlClient, Error, Request, Response, Status};
 
+use crate::server;
+
 /// Sends one request and writes what changed.
 pub(crate) fn ask(socket: &Path, request: &Request) -> ExitCode {
     let answer = ControlClient::connect(socket).and_then(|mut client| client.ask(request));
@@ -100,6 +102,9 @@ fn table(status: &Status) -> String {
             group.state
         ));
     }
+    for server in &status.virtual_servers {
+        text.push_str(&server::table(server));
+    }
     for tracked in &status.tracked {
         text.push_str(&format!("{} {}: {}\n", tracked.kind, tracked.name, tracked.state));
     }
@@ -115,11 +120,11 @@ fn write_lines(lines: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn line(text: &str) -> io::Result<()> {
+pub(crate) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-fn fail(error: &str) -> ExitCode {
+pub(crate) fn fail(error: &str) -> ExitCode {
     // Nobody may be there to read it; the exit status says the same.
     let _ = writeln!(io::stderr().lock(), "ha-daemon: {error}");
     ExitCode::FAILURE

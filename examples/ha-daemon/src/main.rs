@@ -6,8 +6,10 @@ mod config;
 mod doctor;
 mod log;
 mod manual;
+mod plane;
 mod replay;
 mod run;
+mod server;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-/// Failover of virtual addresses, from a keepalived.conf
+/// Failover of virtual addresses and load balancing, from a keepalived.conf
 #[derive(Parser)]
 #[command(name = "ha-daemon", version, about)]
 struct Arguments {
@@ -66,6 +68,11 @@ enum Command {
         /// What `run --journal` wrote
         journal: PathBuf,
     },
+    /// Show and change what real servers do, until the daemon is restarted
+    Server {
+        #[command(subcommand)]
+        action: server::Action,
+    },
     /// Find what on this host will bite: sysctls, privileges, duplicates
     Doctor {
         /// The configuration that is to run here
@@ -82,10 +89,10 @@ enum Command {
 }
 
 #[derive(Args)]
-struct ControlOption {
+pub(crate) struct ControlOption {
     /// The control socket of the daemon
     #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
-    control: PathBuf,
+    pub(crate) control: PathBuf,
 }
 
 #[derive(Args)]
@@ -96,6 +103,9 @@ pub(crate) struct RunOptions {
     /// Where to listen for the control commands
     #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
     pub(crate) control: PathBuf,
+    /// What carries the traffic of virtual servers
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) data_plane: plane::Choice,
     /// Where to serve the status page, /status, /history and /metrics over HTTP, read-only; meant for a loopback address
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) http: Option<SocketAddr>,
@@ -146,6 +156,7 @@ fn main() -> ExitCode {
             control,
         } => client::ask(&control.control, &ha_stack::Request::Priority { name, priority }),
         Command::Replay { journal } => replay::replay(&journal),
+        Command::Server { action } => server::run(action),
         Command::Doctor { config } => doctor::doctor(config.as_deref()),
         Command::Completions { shell } => manual::completions(Arguments::command(), shell),
         Command::Manual => manual::manual(Arguments::command()),

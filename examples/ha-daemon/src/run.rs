@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use vrrp_net::{Driver, DriverThread, LinuxHost};
 
 use crate::config::{self, Loaded};
-use crate::{BAD_CONFIGURATION, RunOptions, START_FAILED, log};
+use crate::{BAD_CONFIGURATION, RunOptions, START_FAILED, log, plane};
 
 /// What the main thread waits for.
 enum Wake {
@@ -88,6 +88,12 @@ fn serve(
         .http
         .map(|address| HttpServer::start(address, control))
         .transpose()?;
+    let record = plane::record(&options.control);
+    if plan.virtual_servers.is_empty() {
+        plane::clear(&record);
+    }
+    let choice = options.data_plane;
+    supervisor.set_data_plane(move || plane::open(choice, &record));
     supervisor.reload(plan.clone())?;
     manager.ready();
     tracing::info!(config = %options.config.display(), "running");

@@ -80,6 +80,7 @@ impl Context<'_> {
             deleted: self.hook(&instance.notify_deleted),
             any: self.hook(&instance.notify),
             received_lower_priority: self.hook(&instance.notify_master_rx_lower_pri),
+            ..Hooks::default()
         }
     }
 

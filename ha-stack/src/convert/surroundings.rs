@@ -11,7 +11,7 @@ use crate::convert::{route, router};
 use crate::fixed::FixedAddress;
 #[cfg(feature = "mail")]
 use crate::notify::MailSettings;
-use crate::plan::FifoPlan;
+use crate::plan::{FifoPlan, FifoSubject};
 
 pub(super) fn convert(context: &mut Context<'_>) {
     fixed(context);
@@ -19,12 +19,25 @@ pub(super) fn convert(context: &mut Context<'_>) {
     let Some(global) = context.global() else { return };
     start_delay(context, global);
     scheduling(context, global);
-    for (fifo, reader) in [
-        (&global.notify_fifo, &global.notify_fifo_script),
-        (&global.vrrp_notify_fifo, &global.vrrp_notify_fifo_script),
+    for (subject, fifo, reader) in [
+        (
+            FifoSubject::Everything,
+            &global.notify_fifo,
+            &global.notify_fifo_script,
+        ),
+        (
+            FifoSubject::Routers,
+            &global.vrrp_notify_fifo,
+            &global.vrrp_notify_fifo_script,
+        ),
+        (
+            FifoSubject::Servers,
+            &global.lvs_notify_fifo,
+            &global.lvs_notify_fifo_script,
+        ),
     ] {
         if let Some(fifo) = fifo {
-            pipe(context, fifo, reader.as_ref());
+            pipe(context, subject, fifo, reader.as_ref());
         }
     }
     #[cfg(feature = "mail")]
@@ -82,8 +95,9 @@ fn fixed(context: &mut Context<'_>) {
     }
 }
 
-fn pipe(context: &mut Context<'_>, fifo: &Fifo, reader: Option<&Command>) {
+fn pipe(context: &mut Context<'_>, subject: FifoSubject, fifo: &Fifo, reader: Option<&Command>) {
     let mut plan = FifoPlan::new(PathBuf::from(&fifo.path));
+    plan.subject = subject;
     plan.reader = reader.and_then(|command| context.command(command, None));
     if let Some(owner) = &fifo.owner {
         match Credentials::look_up(&owner.name, owner.group.as_deref()) {

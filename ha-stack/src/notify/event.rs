@@ -29,7 +29,8 @@ pub struct Event {
 impl Event {
     /// The line keepalived writes to its FIFOs for this event, with the line end.
     ///
-    /// A quotation mark or a line end in a name, which keepalived's language cannot express, is written as `_`.
+    /// `INSTANCE "VI_1" MASTER 100`, or `VS [10.1.10.7]:tcp:80 UP` of a server. A quotation mark or a line end in a name,
+    /// which keepalived's language cannot express, is written as `_`.
     pub fn fifo_line(&self) -> String {
         let name: String = self
             .object
@@ -40,6 +41,9 @@ impl Event {
                 _ => letter,
             })
             .collect();
+        if self.object.is_server() {
+            return format!("{} {name} {}\n", self.object.word(), self.kind.word());
+        }
         format!(
             "{} \"{name}\" {} {}\n",
             self.object.word(),
@@ -49,7 +53,7 @@ impl Event {
     }
 }
 
-/// `time` is written as RFC 3339 says, `object` as `instance` or `group` beside `name`, and `event` as keepalived's word.
+/// `time` is written as RFC 3339 says, `object` as `instance`, `group`, `vs` or `rs` beside `name`, and `event` as keepalived's word.
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_struct("Event", 8)?;
@@ -73,21 +77,34 @@ pub enum Object {
     Instance(Arc<str>),
     /// A sync group, by name.
     Group(Arc<str>),
+    /// A virtual server, as keepalived writes it: `[10.1.10.7]:tcp:80`.
+    VirtualServer(Arc<str>),
+    /// A real server of a virtual server, as keepalived writes them: `[10.1.10.11]:tcp:80 [10.1.10.7]:tcp:80`.
+    RealServer(Arc<str>),
 }
 
 impl Object {
     /// The object's name.
     pub fn name(&self) -> &str {
         match self {
-            Self::Instance(name) | Self::Group(name) => name,
+            Self::Instance(name) | Self::Group(name) | Self::VirtualServer(name) | Self::RealServer(name) => {
+                name
+            }
         }
     }
 
-    /// keepalived's word for this kind of object: `INSTANCE` or `GROUP`.
+    /// Whether it belongs to the load balancer.
+    pub fn is_server(&self) -> bool {
+        matches!(self, Self::VirtualServer(_) | Self::RealServer(_))
+    }
+
+    /// keepalived's word for this kind of object: `INSTANCE`, `GROUP`, `VS` or `RS`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Instance(_) => "INSTANCE",
             Self::Group(_) => "GROUP",
+            Self::VirtualServer(_) => "VS",
+            Self::RealServer(_) => "RS",
         }
     }
 }
@@ -108,6 +125,10 @@ pub enum EventKind {
     ReceivedLowerPriority,
     /// The effective priority changed, in this state.
     Priority(NotifyState),
+    /// A real server serves, or a virtual server has its quorum.
+    Up,
+    /// It does not any more.
+    Down,
 }
 
 impl EventKind {
@@ -118,13 +139,15 @@ impl EventKind {
             Self::ReceivedLowerPriority => "MASTER_RX_LOWER_PRI",
             Self::Priority(NotifyState::Master) => "MASTER_PRIORITY",
             Self::Priority(_) => "BACKUP_PRIORITY",
+            Self::Up => "UP",
+            Self::Down => "DOWN",
         }
     }
 
     /// Events of the same class replace each other when there are too many.
     pub(crate) fn class(self) -> u8 {
         match self {
-            Self::State(_) => 0,
+            Self::State(_) | Self::Up | Self::Down => 0,
             Self::ReceivedLowerPriority => 1,
             Self::Priority(_) => 2,
         }
@@ -192,6 +215,15 @@ pub(crate) mod tests {
         event.object = Object::Group("G1".into());
         event.priority = 0;
         assert_eq!(event.fifo_line(), "GROUP \"G1\" BACKUP 0\n");
+        event.object = Object::VirtualServer("[192.168.201.15]:tcp:80".into());
+        event.kind = EventKind::Up;
+        assert_eq!(event.fifo_line(), "VS [192.168.201.15]:tcp:80 UP\n");
+        event.object = Object::RealServer("[10.0.0.1]:tcp:80 [192.168.201.15]:tcp:80".into());
+        event.kind = EventKind::Down;
+        assert_eq!(
+            event.fifo_line(),
+            "RS [10.0.0.1]:tcp:80 [192.168.201.15]:tcp:80 DOWN\n"
+        );
     }
 
     #[test]

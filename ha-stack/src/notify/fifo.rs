@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::command::{CommandLine, Credentials};
 use crate::error::Error;
 use crate::notify::{Event, Notifier};
+use crate::plan::FifoSubject;
 
 /// Writes [`Event::fifo_line`]s to a named pipe.
 ///
@@ -24,6 +25,7 @@ pub struct FifoNotifier {
     path: PathBuf,
     pipe: std::fs::File,
     priorities: bool,
+    subject: FifoSubject,
     reader: Option<Child>,
 }
 
@@ -40,10 +42,18 @@ impl FifoNotifier {
                 path,
                 pipe,
                 priorities: false,
+                subject: FifoSubject::Everything,
                 reader: None,
             }),
             Err(source) => Err(Error::File { path, source }),
         }
+    }
+
+    /// Writes only about these objects.
+    #[must_use]
+    pub fn about(mut self, subject: FifoSubject) -> Self {
+        self.subject = subject;
+        self
     }
 
     /// Gives the pipe to somebody else.
@@ -108,7 +118,8 @@ impl FifoNotifier {
 
 impl Notifier for FifoNotifier {
     fn notify(&mut self, event: &Event) -> Result<(), Error> {
-        if !self.priorities && event.kind.word().ends_with("_PRIORITY") {
+        let is_priority = event.kind.word().ends_with("_PRIORITY");
+        if (is_priority && !self.priorities) || !self.subject.includes(&event.object) {
             return Ok(());
         }
         if let Some(reader) = &mut self.reader

@@ -70,30 +70,43 @@ impl MailNotifier {
         })
     }
 
-    fn message(&self, event: &Event) -> Option<Message> {
-        let EventKind::State(state) = event.kind else {
-            return None;
-        };
-        let object = match event.object {
-            Object::Instance(_) => "VRRP Instance",
-            Object::Group(_) => "VRRP Group",
-        };
+    /// The subject as keepalived writes it, and what happened as a sentence.
+    fn words(&self, event: &Event) -> Option<(String, String)> {
+        let id = &self.router_id;
         let name = event.object.name();
-        let subject = match state {
-            NotifyState::Stop => format!("[{}] {object} {name} - Stopping", self.router_id),
-            NotifyState::Deleted => format!("[{}] {object} {name} - Deleted", self.router_id),
-            NotifyState::Master | NotifyState::Backup | NotifyState::Fault => {
-                format!(
-                    "[{}] {object} {name} - Entering {} state",
-                    self.router_id,
-                    state.word()
-                )
-            }
+        let object = match &event.object {
+            Object::Instance(_) => format!("VRRP Instance {name}"),
+            Object::Group(_) => format!("VRRP Group {name}"),
+            Object::VirtualServer(_) => format!("Virtualserver {name}"),
+            Object::RealServer(_) => match name.split_once(' ') {
+                Some((real, server)) => format!("Realserver {real} of virtual server {server}"),
+                None => format!("Realserver {name}"),
+            },
         };
+        let (end, word) = match event.kind {
+            EventKind::State(state) => {
+                let end = match state {
+                    NotifyState::Stop => "Stopping".to_owned(),
+                    NotifyState::Deleted => "Deleted".to_owned(),
+                    NotifyState::Master | NotifyState::Backup | NotifyState::Fault => {
+                        format!("Entering {} state", state.word())
+                    }
+                };
+                (end, state.word())
+            }
+            EventKind::Up | EventKind::Down => (event.kind.word().to_owned(), event.kind.word()),
+            EventKind::ReceivedLowerPriority | EventKind::Priority(_) => return None,
+        };
+        Some((
+            format!("[{id}] {object} - {end}"),
+            format!("{object} is now {word}"),
+        ))
+    }
+
+    fn message(&self, event: &Event) -> Option<Message> {
+        let (subject, sentence) = self.words(event)?;
         let mut body = format!(
-            "{} {name} is now {}, at {}.\r\n",
-            object,
-            state.word(),
+            "{sentence}, at {}.\r\n",
             humantime::format_rfc3339_seconds(event.time)
         );
         if let Some(reason) = &event.reason {

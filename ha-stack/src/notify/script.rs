@@ -13,7 +13,7 @@ use crate::command::CommandLine;
 use crate::error::Error;
 use crate::notify::{Event, EventKind, EventQueue, Notifier, NotifyState, Object};
 
-/// The scripts of one virtual router or sync group.
+/// The scripts of one virtual router, sync group, virtual or real server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hooks {
@@ -31,6 +31,10 @@ pub struct Hooks {
     pub any: Option<CommandLine>,
     /// `notify_master_rx_lower_pri`
     pub received_lower_priority: Option<CommandLine>,
+    /// `notify_up` of a real server, `quorum_up` of a virtual server
+    pub up: Option<CommandLine>,
+    /// `notify_down` of a real server, `quorum_down` of a virtual server
+    pub down: Option<CommandLine>,
 }
 
 impl Hooks {
@@ -47,6 +51,8 @@ impl Hooks {
                 return self.received_lower_priority.iter().cloned().collect();
             }
             EventKind::Priority(_) => return Vec::new(),
+            EventKind::Up => return self.up.iter().cloned().collect(),
+            EventKind::Down => return self.down.iter().cloned().collect(),
         };
         let own = match state {
             NotifyState::Master => &self.master,

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use vrrp_fsm::{Parameters, TrackStatus};
 
+#[cfg(feature = "balance")]
+use crate::balance::{Balancer, Runner};
 use crate::error::Error;
 use crate::fixed::FixedKeeper;
 use crate::notify::{Courier, FifoNotifier, Hooks, NotifyState, Object};
@@ -29,6 +31,8 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     #[cfg(feature = "mail")]
     let mail = mail(&running, &plan)?;
     open_keeper(shared, &plan)?;
+    #[cfg(feature = "balance")]
+    open_balancer(shared, &plan)?;
     running.tracks = tracks;
     let couriers = fifos.iter().map(|(_, courier)| Arc::clone(courier));
     #[cfg(feature = "mail")]
@@ -46,7 +50,11 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
         .map(|router| router.target.clone())
         .collect();
     shared.name_tracks(running.tracks.names());
-    let changes = match move_to(shared, &mut running, targets) {
+    #[cfg_attr(
+        not(feature = "balance"),
+        expect(unused_mut, reason = "the load balancer has changes too")
+    )]
+    let mut changes = match move_to(shared, &mut running, targets) {
         Ok(changes) => changes,
         Err(error) => {
             if let Err(second) = move_to(shared, &mut running, before) {
@@ -79,6 +87,8 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     }
     running.plan = plan;
     set_trackers(trackers, &running.plan, &tracked);
+    #[cfg(feature = "balance")]
+    changes.extend(balance(shared, &running)?);
     if let Some(keeper) = &*shared.fixed() {
         let plan = &running.plan;
         keeper.set(plan.fixed_addresses.clone(), plan.fixed_routes.clone());
@@ -137,6 +147,31 @@ fn open_keeper(shared: &Shared, plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks the virtual servers, and starts what balances them when the first plan has some.
+#[cfg(feature = "balance")]
+fn open_balancer(shared: &Shared, plan: &Plan) -> Result<(), Error> {
+    Balancer::check(&plan.virtual_servers)?;
+    let mut balance = shared.balance();
+    if plan.virtual_servers.is_empty() || balance.runner.is_some() {
+        return Ok(());
+    }
+    let plane = balance.open.as_mut().ok_or(Error::NoDataPlane)?()?;
+    balance.runner = Some(Arc::new(Runner::start(Arc::clone(&shared.hub), plane)?));
+    Ok(())
+}
+
+/// Has the virtual servers of the plan balanced.
+#[cfg(feature = "balance")]
+fn balance(shared: &Shared, running: &Running) -> Result<Vec<String>, Error> {
+    let Some(runner) = shared.runner() else {
+        return Ok(Vec::new());
+    };
+    let active = running.routers.iter().filter(|router| router.handle.is_active());
+    let active = active.map(|router| router.target.name().to_owned()).collect();
+    let plan = &running.plan;
+    runner.configure(plan.virtual_servers.clone(), plan.balance.clone(), active)
+}
+
 fn check(plan: &Plan, tracks: &mut Tracks) -> Result<Vec<Target>, Error> {
     let mut names = HashSet::new();
     for router in &plan.virtual_routers {
@@ -169,7 +204,9 @@ fn open_fifos(running: &Running, plan: &Plan) -> Result<Vec<(crate::FifoPlan, Ar
             if let Some((_, courier)) = running.fifos.iter().find(|(known, _)| known == wanted) {
                 return Ok((wanted.clone(), Arc::clone(courier)));
             }
-            let mut fifo = FifoNotifier::open(&wanted.path)?.with_priorities(true);
+            let mut fifo = FifoNotifier::open(&wanted.path)?
+                .with_priorities(true)
+                .about(wanted.subject);
             if let Some(owner) = &wanted.owner {
                 fifo = fifo.owned_by(owner)?;
             }
@@ -189,10 +226,12 @@ fn mail(running: &Running, plan: &Plan) -> Result<Option<Mail>, Error> {
     };
     let routers = plan.virtual_routers.iter().filter(|router| router.mail);
     let groups = plan.sync_groups.iter().filter(|group| group.mail);
-    let objects: HashSet<Object> = routers
+    let objects = routers
         .map(|router| Object::Instance(router.instance.name().into()))
-        .chain(groups.map(|group| Object::Group(group.name.as_str().into())))
-        .collect();
+        .chain(groups.map(|group| Object::Group(group.name.as_str().into())));
+    #[cfg(feature = "balance")]
+    let objects = objects.chain(mailed_servers(plan));
+    let objects: HashSet<Object> = objects.collect();
     if objects.is_empty() {
         return Ok(None);
     }
@@ -212,6 +251,15 @@ fn mail(running: &Running, plan: &Plan) -> Result<Option<Mail>, Error> {
         objects,
         courier: Arc::new(Courier::start("mail", notifier, CAPACITY)?),
     }))
+}
+
+#[cfg(all(feature = "mail", feature = "balance"))]
+fn mailed_servers(plan: &Plan) -> impl Iterator<Item = Object> {
+    plan.virtual_servers.iter().flat_map(|server| {
+        let reals = server.real_servers.iter().filter(|real| real.mail);
+        let own = server.mail.then(|| server.object());
+        reals.map(|real| real.object(server)).chain(own)
+    })
 }
 
 /// Passes on the events of some objects.
@@ -243,7 +291,21 @@ fn hooks(plan: &Plan) -> HashMap<Object, Hooks> {
         .sync_groups
         .iter()
         .map(|group| (Object::Group(group.name.as_str().into()), group.hooks.clone()));
-    routers.chain(groups).collect()
+    let hooks = routers.chain(groups);
+    #[cfg(feature = "balance")]
+    let hooks = hooks.chain(server_hooks(plan));
+    hooks.collect()
+}
+
+#[cfg(feature = "balance")]
+fn server_hooks(plan: &Plan) -> impl Iterator<Item = (Object, Hooks)> {
+    plan.virtual_servers.iter().flat_map(|server| {
+        let reals = server
+            .real_servers
+            .iter()
+            .map(|real| (real.object(server), real.hooks.clone()));
+        reals.chain([(server.object(), server.hooks.clone())])
+    })
 }
 
 fn set_trackers(trackers: &Trackers, plan: &Plan, tracked: &[TrackedObject]) {

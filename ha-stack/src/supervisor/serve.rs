@@ -9,9 +9,13 @@ use std::time::Duration;
 use vrrp_fsm::{Statistics, TrackStatus};
 use vrrp_proto::{AddressFamily, Priority, Version};
 
-use crate::control::{Control, Request, Response};
+#[cfg(feature = "balance")]
+use crate::balance::{ServerOrder, statuses};
+use crate::control::{Control, Request, Response, ServerAction};
 use crate::error::Error;
 use crate::notify::Event;
+#[cfg(feature = "balance")]
+use crate::status::VirtualServerStatus;
 use crate::status::{Status, SyncGroupStatus, TrackedStatus, VirtualRouterStatus};
 use crate::supervisor::Shared;
 use crate::supervisor::running::Router;
@@ -68,6 +72,11 @@ impl Control for SharedControl {
         let outcome = match request {
             Request::Failover { name } => fail_over(&self.shared, &name),
             Request::Priority { name, priority } => set_priority(&self.shared, &name, priority),
+            Request::Server {
+                virtual_server,
+                real_server,
+                action,
+            } => act(&self.shared, &virtual_server, &real_server, action),
             Request::Reload => return self.order(Order::Reload),
             Request::Stop => return self.order(Order::Stop),
             Request::Status => return Response::Status(Box::new(self.status())),
@@ -128,6 +137,8 @@ pub(crate) fn set_priority(shared: &Shared, name: &str, priority: u8) -> Result<
 pub(crate) fn status(shared: &Shared) -> Status {
     // An election that does not answer in time shows as it last was.
     let _ = shared.control.refresh(REFRESH_LIMIT);
+    #[cfg(feature = "balance")]
+    let (data_plane, virtual_servers) = servers(shared);
     let running = shared.running();
     let groups = running.groups.iter().map(|group| group.name.as_str());
     let tracked = running.tracked().into_iter().map(|object| TrackedStatus {
@@ -162,8 +173,61 @@ pub(crate) fn status(shared: &Shared) -> Status {
             })
             .collect(),
         tracked: tracked.collect(),
+        #[cfg(feature = "balance")]
+        data_plane,
+        #[cfg(feature = "balance")]
+        virtual_servers,
         notifications_merged: shared.hub.merged(),
         ..Status::default()
+    }
+}
+
+/// What carries the traffic, and for whom.
+#[cfg(feature = "balance")]
+fn servers(shared: &Shared) -> (String, Vec<VirtualServerStatus>) {
+    match shared.runner() {
+        None => ("none".to_owned(), Vec::new()),
+        Some(runner) => {
+            let mut state = runner.state();
+            (state.plane.name().to_owned(), statuses(&mut state))
+        }
+    }
+}
+
+/// An order of the control socket.
+#[cfg(feature = "balance")]
+fn act(
+    shared: &Shared,
+    virtual_server: &str,
+    real_server: &str,
+    action: ServerAction,
+) -> Result<Vec<String>, Error> {
+    let order_of = match action {
+        ServerAction::Add => ServerOrder::Add,
+        ServerAction::Remove => ServerOrder::Remove,
+        ServerAction::Weight { weight } => ServerOrder::Weight(weight),
+        ServerAction::Drain => ServerOrder::Drain,
+        ServerAction::Enable => ServerOrder::Enable,
+        ServerAction::Disable => ServerOrder::Disable,
+    };
+    order(shared, virtual_server, real_server, order_of)
+}
+
+#[cfg(not(feature = "balance"))]
+fn act(_: &Shared, _: &str, _: &str, _: ServerAction) -> Result<Vec<String>, Error> {
+    Err(Error::UnknownServer("this build balances no load".to_owned()))
+}
+
+#[cfg(feature = "balance")]
+pub(crate) fn order(
+    shared: &Shared,
+    virtual_server: &str,
+    real_server: &str,
+    order: ServerOrder,
+) -> Result<Vec<String>, Error> {
+    match shared.runner() {
+        Some(runner) => runner.order(virtual_server, real_server, order),
+        None => Err(Error::UnknownServer("there are no virtual servers".to_owned())),
     }
 }
 

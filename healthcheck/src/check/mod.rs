@@ -121,6 +121,13 @@ impl Check {
         Self::new(endpoint, Tcp::default())
     }
 
+    /// The same at another place.
+    #[must_use]
+    pub fn at(mut self, addr: SocketAddr) -> Self {
+        self.endpoint.addr = addr;
+        self
+    }
+
     /// Where.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -1,7 +1,7 @@
 //! The whole configuration: what stands outside every block.
 
 use crate::field::List;
-use crate::keyword::{BLOCK, FLAG, PATH, Range, Support, VITAL, WORD, YES, list, no};
+use crate::keyword::{BLOCK, FLAG, PATH, Range, VITAL, WORD, YES, list, no};
 use crate::macros::block;
 use crate::model::address::VirtualAddress;
 use crate::model::bfd::{BFD, BfdInstance};
@@ -17,9 +17,6 @@ use crate::model::virtual_server::VirtualServer;
 use crate::model::virtual_server_group::VirtualServerGroup;
 use crate::model::vrrp_instance::VrrpInstance;
 use crate::model::vrrp_script::VrrpScript;
-
-/// What is read and checked, and not run yet.
-const NOT_YET: Support = no("load balancing is not run by this version");
 
 block! {
     /// A whole configuration.
@@ -67,11 +64,11 @@ block! {
         /// Virtual routers.
         vrrp_instance: Vec<VrrpInstance> = ["vrrp_instance"], BLOCK, "none", VITAL;
         /// Addresses that are balanced alike.
-        virtual_server_group: Vec<VirtualServerGroup> = ["virtual_server_group"], list("addresses, ranges and marks"), "none", NOT_YET;
+        virtual_server_group: Vec<VirtualServerGroup> = ["virtual_server_group"], list("addresses, ranges and marks"), "none", VITAL;
         /// Balanced services.
-        virtual_server: Vec<VirtualServer> = ["virtual_server"], Range::Block("a service"), "none", NOT_YET;
+        virtual_server: Vec<VirtualServer> = ["virtual_server"], Range::Block("a service"), "none", VITAL;
         /// The certificates of `SSL_GET`.
-        ssl: Option<Ssl> = ["SSL"], BLOCK, "none", NOT_YET;
+        ssl: Option<Ssl> = ["SSL"], BLOCK, "none", YES;
     }
 }
 

@@ -21,7 +21,6 @@ const FIREWALL: Support = no("no firewall rules are made");
 const SNMP: Support = no("there is no SNMP; see the metrics and the status over HTTP");
 const DBUS: Support = no("there is no D-Bus; see the control socket");
 const BUFFERS: Support = no("buffers of netlink sockets are sized by the driver");
-const NOT_YET: Support = no("load balancing is not run by this version");
 const SERVICE: Support = no("let the service do it: ExecStartPre= and ExecStopPost= of its unit");
 const RELOAD: Support = no("reload through the service manager or the control socket");
 const DUMPS: Support = no("the state is asked for over the control socket and HTTP, not written to files");
@@ -46,7 +45,7 @@ block! {
         /// Mails about virtual routers.
         smtp_alert_vrrp: Option<bool> = ["smtp_alert_vrrp"], BOOL, "off", YES;
         /// Mails about real servers.
-        smtp_alert_checker: Option<bool> = ["smtp_alert_checker"], BOOL, "on", NOT_YET;
+        smtp_alert_checker: Option<bool> = ["smtp_alert_checker"], BOOL, "on", YES;
         /// No mails about faults.
         no_email_faults: bool = ["no_email_faults"], FLAG, "off", YES;
         /// No mails about checks, an old word.
@@ -118,9 +117,9 @@ block! {
         /// What reads it.
         vrrp_notify_fifo_script: Option<Command> = ["vrrp_notify_fifo_script"], SCRIPT, "none", YES;
         /// A FIFO to which changes of virtual and real servers are written.
-        lvs_notify_fifo: Option<Fifo> = ["lvs_notify_fifo"], text("path [user [group]]"), "none", NOT_YET;
+        lvs_notify_fifo: Option<Fifo> = ["lvs_notify_fifo"], text("path [user [group]]"), "none", YES;
         /// What reads it.
-        lvs_notify_fifo_script: Option<Command> = ["lvs_notify_fifo_script"], SCRIPT, "none", NOT_YET;
+        lvs_notify_fifo_script: Option<Command> = ["lvs_notify_fifo_script"], SCRIPT, "none", YES;
         /// Writes all states to the FIFOs after a reload.
         fifo_write_vrrp_states_on_reload: bool = ["fifo_write_vrrp_states_on_reload"], FLAG, "off", no("states are written when they change");
         /// Writes priorities to the FIFOs too.
@@ -134,17 +133,17 @@ block! {
         /// How long it may take.
         shutdown_script_timeout: Option<u32> = ["shutdown_script_timeout"], count(1, 1_000, "s"), "10 s", SERVICE;
         /// Which virtual router decides whether the IPVS connection table is sent or received.
-        lvs_sync_daemon: Option<SyncDaemon> = ["lvs_sync_daemon"], text("interface [[inst] router] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]"), "none", NOT_YET;
+        lvs_sync_daemon: Option<SyncDaemon> = ["lvs_sync_daemon"], text("interface [[inst] router] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]"), "none", YES;
         /// Empties the IPVS table at the start.
-        lvs_flush: bool = ["lvs_flush"], FLAG, "what others put there stays", NOT_YET;
+        lvs_flush: bool = ["lvs_flush"], FLAG, "what others put there stays", YES;
         /// Empties the IPVS table at the end.
-        lvs_flush_on_stop: Option<FlushOnStop> = ["lvs_flush_on_stop", "lvs_flush_onstop"], text("[VS]"), "our rows are deleted one by one", NOT_YET;
+        lvs_flush_on_stop: Option<FlushOnStop> = ["lvs_flush_on_stop", "lvs_flush_onstop"], text("[VS]"), "our rows are deleted one by one", YES;
         /// Timeouts of IPVS connections.
-        lvs_timeouts: Option<Timeouts> = ["lvs_timeouts"], text("[tcp S] [tcpfin S] [udp S]"), "the kernel's", NOT_YET;
+        lvs_timeouts: Option<Timeouts> = ["lvs_timeouts"], text("[tcp S] [tcpfin S] [udp S]"), "the kernel's", YES;
         /// Tells about real servers that are up from the start.
-        rs_init_notifies: bool = ["rs_init_notifies"], FLAG, "off", NOT_YET;
+        rs_init_notifies: bool = ["rs_init_notifies"], FLAG, "off", YES;
         /// Logs each failed attempt of a check.
-        checker_log_all_failures: Option<bool> = ["checker_log_all_failures"], BOOL, "off", NOT_YET;
+        checker_log_all_failures: Option<bool> = ["checker_log_all_failures"], BOOL, "off", YES;
         /// File mode mask.
         umask: Option<String> = ["umask"], text("octal number, or bits joined by `|`"), "022", no("the service manager sets it: UMask= of the unit");
         /// The start of what is random.

@@ -1,7 +1,7 @@
 //! `HTTP_GET` and `SSL_GET`.
 
 use crate::field::Value;
-use crate::keyword::{BOOL, FLAG, Keyword, PATH, Range, WORD, YES, count, text};
+use crate::keyword::{BOOL, FLAG, Keyword, PATH, Range, WORD, YES, count, no, text};
 use crate::macros::{block, words};
 use crate::model::checker::check;
 use crate::model::vrrp_instance::Raw;
@@ -9,13 +9,13 @@ use crate::reader::{Reader, Words};
 use crate::value::next;
 
 check! {
-    /// Pages are served. One page is asked for at each turn, and all must be right.
+    /// Pages are served. All pages are asked for at each turn, and all must be right.
     HttpCheck = "HTTP_GET", ["retry", "nb_get_retry"] {
         /// What is asked for.
         url: Vec<Url> = ["url"], Range::Block("a request"), "none: always up", YES;
         /// The version of the protocol; `1.0C` is 1.0 with `Connection: close`.
-        http_protocol: Option<HttpProtocol> = ["http_protocol"], Range::OneOf(HttpProtocol::WORDS), "1.0", YES;
-        /// Asks for all pages at once when it comes up.
+        http_protocol: Option<HttpProtocol> = ["http_protocol"], Range::OneOf(HttpProtocol::WORDS), "1.0", no("requests are of HTTP/1.1 whatever is said; a server of 1.0 answers them too");
+        /// Asks for all pages at once when it comes up, which is what is always done.
         fast_recovery: Option<bool> = ["fast_recovery"], BOOL, "off", YES;
         /// TLS: says the name of the host.
         enable_sni: bool = ["enable_sni"], FLAG, "off", YES;
@@ -46,11 +46,11 @@ block! {
         /// How the expression is read.
         regex_options: Option<Raw> = ["regex_options"], text("names of PCRE2 options"), "none", YES;
         /// How much memory matching may use.
-        regex_stack: Option<Raw> = ["regex_stack"], text("start and most, bytes"), "the library's", YES;
+        regex_stack: Option<Raw> = ["regex_stack"], text("start and most, bytes"), "the library's", no("matching takes bounded memory by itself");
         /// Looks from this byte of the answer on.
-        regex_min_offset: Option<u32> = ["regex_min_offset"], count(0, 4_294_967_295, "bytes"), "0", YES;
+        regex_min_offset: Option<u32> = ["regex_min_offset"], count(0, 4_294_967_295, "bytes"), "0", no("the whole body is searched");
         /// Looks up to this byte of the answer.
-        regex_max_offset: Option<u32> = ["regex_max_offset"], count(0, 4_294_967_295, "bytes"), "the end", YES;
+        regex_max_offset: Option<u32> = ["regex_max_offset"], count(0, 4_294_967_295, "bytes"), "the end", no("the whole body is searched, up to a mebibyte");
         /// TLS: ends as the standard asks.
         tls_compliant: Option<bool> = ["tls_compliant"], BOOL, "off", YES.new_in_keepalived();
     }

@@ -1,0 +1,167 @@
+//! `ha-daemon server`: what real servers do, and changing it.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use ha_stack::{
+    ControlClient, RealServerStatus, Request, Response, ServerAction, TrafficStatus, VirtualServerStatus,
+};
+
+use crate::ControlOption;
+use crate::client::{ask, fail, line};
+
+/// What is done with servers.
+#[derive(Subcommand)]
+pub(crate) enum Action {
+    /// Show virtual servers with their real servers, checks and counters
+    List {
+        /// Only this one, by its name in the status, such as 10.1.10.7:80
+        virtual_server: Option<String>,
+        #[command(flatten)]
+        control: ControlOption,
+    },
+    /// Add a real server, with the settings and the checks of the first one; it serves once they pass
+    Add(Servers),
+    /// Take a real server out, its checks too
+    Remove(Servers),
+    /// Set a weight
+    Weight {
+        /// 0 to 2147483647
+        #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(i32::MAX)))]
+        weight: u32,
+        #[command(flatten)]
+        servers: Servers,
+    },
+    /// No new connections; those that are there stay
+    Drain(Servers),
+    /// Undo drain, disable and weight
+    Enable(Servers),
+    /// Take a real server out as if it had failed
+    Disable(Servers),
+}
+
+/// Which real server of which virtual server.
+#[derive(clap::Args)]
+pub(crate) struct Servers {
+    /// The virtual server, by its name in the status, such as 10.1.10.7:80
+    virtual_server: String,
+    /// The real server: its address, and its port where that is not clear
+    real_server: String,
+    #[command(flatten)]
+    control: ControlOption,
+}
+
+pub(crate) fn run(action: Action) -> ExitCode {
+    let (servers, action) = match action {
+        Action::List {
+            virtual_server,
+            control,
+        } => return list(&control, virtual_server.as_deref()),
+        Action::Add(servers) => (servers, ServerAction::Add),
+        Action::Remove(servers) => (servers, ServerAction::Remove),
+        Action::Weight { weight, servers } => (servers, ServerAction::Weight { weight }),
+        Action::Drain(servers) => (servers, ServerAction::Drain),
+        Action::Enable(servers) => (servers, ServerAction::Enable),
+        Action::Disable(servers) => (servers, ServerAction::Disable),
+    };
+    let request = Request::Server {
+        virtual_server: servers.virtual_server,
+        real_server: servers.real_server,
+        action,
+    };
+    ask(&servers.control.control, &request)
+}
+
+fn list(control: &ControlOption, wanted: Option<&str>) -> ExitCode {
+    let answer = ControlClient::connect(&control.control).and_then(|mut client| client.ask(&Request::Status));
+    let status = match answer {
+        Ok(Response::Status(status)) => status,
+        Ok(Response::Error(error)) => return fail(&error),
+        Ok(_) => return fail("the daemon answered something else"),
+        Err(error) => return fail(&error.to_string()),
+    };
+    let servers = status.virtual_servers.iter();
+    let mut shown = servers
+        .filter(|server| wanted.is_none_or(|name| name == server.name))
+        .peekable();
+    if let (Some(name), None) = (wanted, shown.peek()) {
+        return fail(&format!("there is no virtual server {name}"));
+    }
+    for server in shown {
+        // Whoever read this has gone: `server list | head`.
+        if line(table(server).trim_end()).is_err() {
+            break;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// One virtual server as a person reads it.
+pub(crate) fn table(server: &VirtualServerStatus) -> String {
+    let mut text = format!(
+        "{} ({} {} {}): {}{}\n",
+        server.name,
+        server.protocol,
+        server.scheduler,
+        server.forwarding,
+        match server.quorum_met {
+            true => "up",
+            false => "down, the quorum is lost",
+        },
+        match (&server.sorry_server, server.sorry_server_active) {
+            (Some(sorry), true) => format!(", {sorry} answers instead"),
+            _ => String::new(),
+        },
+    );
+    if let Some(traffic) = &server.traffic {
+        text.push_str(&format!("  {}\n", carried(traffic)));
+    }
+    for real in &server.real_servers {
+        text.push_str(&real_server(real));
+    }
+    text
+}
+
+fn real_server(real: &RealServerStatus) -> String {
+    let mut text = format!(
+        "  {} {} weight {}",
+        real.address, real.state, real.effective_weight
+    );
+    if real.effective_weight != real.weight {
+        text.push_str(&format!(" (of {})", real.weight));
+    }
+    if let Some(order) = &real.order {
+        text.push_str(&format!(", ordered: {order}"));
+    }
+    if let (Some(active), Some(inactive)) = (real.active_connections, real.inactive_connections) {
+        text.push_str(&format!(", {active} active and {inactive} inactive connections"));
+    }
+    if let Some(traffic) = &real.traffic {
+        text.push_str(&format!("; {}", carried(traffic)));
+    }
+    text.push('\n');
+    for check in &real.checks {
+        text.push_str(&format!("    {} {}", check.kind, check.state));
+        if let Some(latency) = check.last_latency_us {
+            text.push_str(&format!(", {latency} us"));
+        }
+        // What is up again has its last failure too, which would only confuse.
+        if let (Some(error), true) = (&check.last_error, check.state != "up") {
+            text.push_str(&format!(": {error}"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn carried(traffic: &TrafficStatus) -> String {
+    format!(
+        "{} connections, {} packets in, {} out, {} bytes in, {} out, {} connections/s",
+        traffic.connections,
+        traffic.packets_in,
+        traffic.packets_out,
+        traffic.bytes_in,
+        traffic.bytes_out,
+        traffic.connections_per_second,
+    )
+}

@@ -1,0 +1,186 @@
+//! All virtual servers together.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::balance::names;
+use crate::balance::plan::VirtualServerPlan;
+use crate::balance::server::{Server, ServerOrder, Told};
+use crate::data_plane::DesiredTable;
+use crate::error::Error;
+use crate::notify::{EventKind, Object};
+
+/// Decides who serves: a pure function of the configuration, what the checks say and what operators order.
+///
+/// It has no clock and no socket. Whoever runs it passes verdicts on, makes a data plane equal to [`table`](Self::table)
+/// after each call, and then tells what the call returned.
+#[derive(Clone, Debug, Default)]
+pub struct Balancer {
+    servers: Vec<Server>,
+    by_name: HashMap<Arc<str>, usize>,
+}
+
+/// Something that happened to a virtual or a real server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]
+pub struct ServerHappening {
+    /// To whom.
+    pub object: Object,
+    /// [`EventKind::Up`] or [`EventKind::Down`].
+    pub kind: EventKind,
+}
+
+impl Balancer {
+    /// One without virtual servers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the virtual servers equal to `plans`. What stays keeps what is known of it, what was ordered, and its quorum.
+    /// Returns what happened; with `initial` that includes real servers that are new and up.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateServer`] if two have the same name or the same front. Nothing is changed then.
+    pub fn configure(
+        &mut self,
+        plans: Vec<VirtualServerPlan>,
+        initial: bool,
+    ) -> Result<Vec<ServerHappening>, Error> {
+        Self::check(&plans)?;
+        let mut old: HashMap<Arc<str>, Server> = self
+            .servers
+            .drain(..)
+            .map(|server| (Arc::clone(&server.plan.name), server))
+            .collect();
+        self.by_name.clear();
+        let mut happened = Vec::new();
+        for plan in plans {
+            let (mut server, new) = match old.remove(&plan.name) {
+                Some(mut server) => {
+                    let new = server.configure(plan);
+                    (server, new)
+                }
+                None => {
+                    let new = plan.real_servers.iter().map(|real| real.address).collect();
+                    (Server::new(plan), new)
+                }
+            };
+            let new_and_up = new
+                .iter()
+                .filter(|address| initial && server.real(**address).is_some_and(|real| real.up));
+            let mut told: Vec<Told> = new_and_up.map(|address| Told::Real(*address, true)).collect();
+            told.extend(server.settle());
+            happened.extend(told.into_iter().map(|told| happening(&server, told)));
+            self.by_name
+                .insert(Arc::clone(&server.plan.name), self.servers.len());
+            self.servers.push(server);
+        }
+        Ok(happened)
+    }
+
+    /// Whether `plans` fit together.
+    ///
+    /// # Errors
+    /// As [`configure`](Self::configure).
+    pub fn check(plans: &[VirtualServerPlan]) -> Result<(), Error> {
+        let mut names = HashSet::new();
+        let mut fronts = HashSet::new();
+        for plan in plans {
+            if !names.insert(&plan.name) {
+                return Err(Error::DuplicateServer(plan.name.to_string()));
+            }
+            if let Some(front) = plan.fronts.iter().find(|front| !fronts.insert(**front)) {
+                return Err(Error::DuplicateServer(names::of_front(front)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what the checks say of a real server. `weight` is on the scale of the configured one.
+    pub fn verdict(&mut self, server: &str, real: SocketAddr, up: bool, weight: u32) -> Vec<ServerHappening> {
+        let Some(server) = self.server_mut(server) else {
+            return Vec::new();
+        };
+        let told = server.verdict(real, up, weight);
+        told.into_iter().map(|told| happening(server, told)).collect()
+    }
+
+    /// Takes in an operator's order.
+    ///
+    /// # Errors
+    /// [`Error::UnknownServer`] if there is no such virtual or real server, or, to add one, if there is one already.
+    pub fn order(
+        &mut self,
+        server: &str,
+        real: SocketAddr,
+        order: ServerOrder,
+    ) -> Result<Vec<ServerHappening>, Error> {
+        let unknown = |server: &Server| match order {
+            ServerOrder::Add => Error::UnknownServer(format!("{} has {real} already", server.plan.name)),
+            ServerOrder::Drain
+            | ServerOrder::Disable
+            | ServerOrder::Enable
+            | ServerOrder::Weight(_)
+            | ServerOrder::Remove => {
+                Error::UnknownServer(format!("{} has no real server {real}", server.plan.name))
+            }
+        };
+        let Some(server) = self.server_mut(server) else {
+            return Err(Error::UnknownServer(format!(
+                "there is no virtual server {server}"
+            )));
+        };
+        let told = server.order(real, order).ok_or_else(|| unknown(server))?;
+        Ok(told.into_iter().map(|told| happening(server, told)).collect())
+    }
+
+    /// What the data plane should have now.
+    pub fn table(&self) -> DesiredTable {
+        DesiredTable {
+            virtual_servers: self.servers.iter().flat_map(Server::rows).collect(),
+            ..DesiredTable::default()
+        }
+    }
+
+    /// What is told at the end: with omega, everything that was up is down.
+    pub fn farewell(&self) -> Vec<ServerHappening> {
+        let mut happened = Vec::new();
+        for server in self.servers.iter().filter(|server| server.plan.omega) {
+            let up = server.reals.iter().filter(|real| real.up);
+            let told = up.map(|real| Told::Real(real.plan.address, false));
+            let quorum = server.quorum_met.then_some(Told::Quorum(false));
+            happened.extend(told.chain(quorum).map(|told| happening(server, told)));
+        }
+        happened
+    }
+
+    pub(crate) fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    pub(crate) fn server(&self, name: &str) -> Option<&Server> {
+        self.servers.get(*self.by_name.get(name)?)
+    }
+
+    fn server_mut(&mut self, name: &str) -> Option<&mut Server> {
+        self.servers.get_mut(*self.by_name.get(name)?)
+    }
+}
+
+fn happening(server: &Server, told: Told) -> ServerHappening {
+    let kind = |up| match up {
+        true => EventKind::Up,
+        false => EventKind::Down,
+    };
+    match told {
+        Told::Real(address, up) => ServerHappening {
+            object: names::real_object(&server.plan, address),
+            kind: kind(up),
+        },
+        Told::Quorum(up) => ServerHappening {
+            object: server.plan.object(),
+            kind: kind(up),
+        },
+    }
+}

@@ -1,0 +1,63 @@
+//! What differs between two configurations of the load balancer, in words.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::balance::plan::{RealServerPlan, VirtualServerPlan};
+
+/// A line for each virtual server that is new, gone or different.
+pub(crate) fn differences(
+    mut old: HashMap<Arc<str>, VirtualServerPlan>,
+    new: &[VirtualServerPlan],
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for plan in new {
+        match old.remove(&plan.name) {
+            None => lines.push(format!("{} added", plan.name)),
+            Some(before) if before == *plan => {}
+            Some(before) => lines.push(format!("{} changed: {}", plan.name, changes(&before, plan))),
+        }
+    }
+    let mut gone: Vec<_> = old.into_keys().collect();
+    gone.sort();
+    lines.extend(gone.iter().map(|name| format!("{name} removed")));
+    lines
+}
+
+fn changes(old: &VirtualServerPlan, new: &VirtualServerPlan) -> String {
+    let mut words = Vec::new();
+    let find = |plans: &[RealServerPlan], real: &RealServerPlan| {
+        plans.iter().find(|other| other.address == real.address).cloned()
+    };
+    for real in &new.real_servers {
+        match find(&old.real_servers, real) {
+            None => words.push(format!("{} added", real.address)),
+            Some(before) if before.weight != real.weight => {
+                words.push(format!(
+                    "{} weight {} to {}",
+                    real.address, before.weight, real.weight
+                ));
+            }
+            Some(before) if before != *real => words.push(format!("{} other settings", real.address)),
+            Some(_) => {}
+        }
+    }
+    for real in &old.real_servers {
+        if find(&new.real_servers, real).is_none() {
+            words.push(format!("{} removed", real.address));
+        }
+    }
+    if old.scheduling != new.scheduling {
+        words.push(format!(
+            "scheduler {} to {}",
+            old.scheduling.name, new.scheduling.name
+        ));
+    }
+    if old.quorum != new.quorum {
+        words.push(format!("quorum {} to {}", old.quorum, new.quorum));
+    }
+    if words.is_empty() {
+        words.push("other settings".to_owned());
+    }
+    words.join(", ")
+}

@@ -1,0 +1,270 @@
+//! The balancer at work: health checks on one side, a data plane on the other.
+
+mod state;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use healthcheck::{Checker, Events};
+
+use crate::balance::differences::differences;
+use crate::balance::plan::{BalancePlan, VirtualServerPlan};
+use crate::balance::server::ServerOrder;
+use crate::data_plane::{DataPlane, DesiredTable, Extent};
+use crate::election::Happening;
+use crate::error::Error;
+use crate::hub::EventHub;
+
+pub(crate) use state::State;
+
+/// One real server of one virtual server, as the checker knows it.
+pub(crate) type Target = (Arc<str>, SocketAddr);
+
+/// Runs a [`Balancer`]: verdicts come from a checker, tables go to a data plane, events to the hub.
+pub(crate) struct Runner {
+    core: Arc<Core>,
+    chores: mpsc::Sender<Chore>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Core {
+    hub: Arc<EventHub>,
+    state: Mutex<State>,
+}
+
+/// What the thread for chores is told.
+enum Chore {
+    Router(String, bool),
+    Stop,
+}
+
+impl Runner {
+    /// Starts with nothing to balance. The data plane is first told something by [`configure`](Self::configure).
+    pub(crate) fn start(hub: Arc<EventHub>, plane: Box<dyn DataPlane>) -> Result<Self, Error> {
+        let checker = Checker::spawn().map_err(Error::Check)?;
+        let events = checker.subscribe();
+        let core = Arc::new(Core {
+            hub,
+            state: Mutex::new(State::new(plane, checker)),
+        });
+        let (chores, inbox) = mpsc::channel();
+        let runner = Self {
+            core: Arc::clone(&core),
+            chores,
+            threads: Mutex::default(),
+        };
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let what = "cannot start a thread for load balancing";
+        let checks = Arc::clone(&core);
+        let verdicts = thread("verdicts").spawn(move || checks.follow(events));
+        runner.threads().push(verdicts.map_err(Error::system(what))?);
+        let balance = thread("balance").spawn(move || core.chores(&inbox));
+        runner.threads().push(balance.map_err(Error::system(what))?);
+        Ok(runner)
+    }
+
+    /// Moves to another configuration, and says what changed. `active` names the virtual routers that are active here.
+    pub(crate) fn configure(
+        &self,
+        servers: Vec<VirtualServerPlan>,
+        plan: BalancePlan,
+        active: HashSet<String>,
+    ) -> Result<Vec<String>, Error> {
+        let mut state = self.core.lock();
+        let before: HashMap<Arc<str>, VirtualServerPlan> = state
+            .balancer
+            .servers()
+            .iter()
+            .map(|server| (Arc::clone(&server.plan.name), server.plan.clone()))
+            .collect();
+        let mut changes = differences(before, &servers);
+        let mut told = state.configure(servers, plan, active)?;
+        told.extend(state.aim_checks());
+        state.suspend();
+        // What was already refused is no news of this change.
+        state.refused.clear();
+        let extent = match state.begun {
+            true => Extent::Changed,
+            false => Extent::Whole,
+        };
+        state.apply(extent);
+        changes.extend(state.refused.iter().map(|line| format!("refused: {line}")));
+        self.core.tell(&state, told);
+        Ok(changes)
+    }
+
+    /// Carries out an operator's order about a virtual server and a real server, both as text.
+    pub(crate) fn order(&self, server: &str, real: &str, order: ServerOrder) -> Result<Vec<String>, Error> {
+        let mut state = self.core.lock();
+        let address = state.find(server, real)?;
+        let weight = |state: &State| {
+            let server = state.balancer.server(server)?;
+            server.table_weight(server.real(address)?)
+        };
+        let before = weight(&state);
+        let mut told = state.order(server, address, order)?;
+        if matches!(order, ServerOrder::Add | ServerOrder::Remove) {
+            told.extend(state.aim_checks());
+        }
+        let after = weight(&state);
+        state.refused.clear();
+        state.apply(Extent::Changed);
+        let done = match (before, after) {
+            (None, None) => match order {
+                ServerOrder::Add => "is added, and serves once its checks pass".to_owned(),
+                ServerOrder::Remove => "is removed".to_owned(),
+                ServerOrder::Drain | ServerOrder::Disable | ServerOrder::Enable | ServerOrder::Weight(_) => {
+                    "stays out of the table".to_owned()
+                }
+            },
+            (None, Some(weight)) => format!("is put into the table with weight {weight}"),
+            (Some(_), None) => "is taken out of the table".to_owned(),
+            (Some(before), Some(after)) if before == after => format!("keeps weight {after}"),
+            (Some(before), Some(after)) => format!("gets weight {after} instead of {before}"),
+        };
+        let mut lines = vec![format!("{server}: {address} {done}")];
+        lines.extend(state.refused.iter().map(|line| format!("refused: {line}")));
+        self.core.tell(&state, told);
+        Ok(lines)
+    }
+
+    /// A virtual router became active here, or ceased to be.
+    pub(crate) fn router(&self, name: &str, active: bool) {
+        // If the thread has ended there is nothing left to switch.
+        let _ = self.chores.send(Chore::Router(name.to_owned(), active));
+    }
+
+    /// What runs, to be looked at.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.core.lock()
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what is to be told at the end, takes everything out of the data plane, and ends the checks.
+    pub(crate) fn stop(&self) {
+        let mut state = self.core.lock();
+        if state.checker.take().is_none() {
+            return;
+        }
+        let farewell = state.farewell();
+        let table = DesiredTable {
+            exclusive: state.plan.flush_on_stop,
+            ..DesiredTable::default()
+        };
+        if state.begun
+            && let Err(error) = state.plane.reconcile(&table, Extent::Whole)
+        {
+            tracing::error!(%error, "the load balancer could not be cleaned up");
+        }
+        self.core.tell(&state, farewell);
+        drop(state);
+        let _ = self.chores.send(Chore::Stop);
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the load balancer ended in a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in verdicts until the checker is gone. What comes together is carried out together.
+    fn follow(&self, mut events: Events<Target>) {
+        while let Some(first) = futures::executor::block_on(events.next()) {
+            let mut state = self.lock();
+            let mut told = Vec::new();
+            let mut next = Some(first);
+            while let Some(event) = next {
+                if let healthcheck::Event::StillDown {
+                    key: (server, real),
+                    reason,
+                } = &event
+                {
+                    tracing::warn!(%server, %real, reason = %reason.failure, "the check failed again");
+                }
+                if let healthcheck::Event::Notice {
+                    key: (server, real),
+                    notice,
+                } = &event
+                {
+                    tracing::warn!(%server, %real, %notice);
+                }
+                told.extend(state.learn(event.key()));
+                next = events.try_next();
+            }
+            state.apply(Extent::Changed);
+            self.tell(&state, told);
+        }
+    }
+
+    /// Puts right what somebody else changed, tries again what did not work, and follows virtual routers.
+    fn chores(&self, inbox: &mpsc::Receiver<Chore>) {
+        let mut next_look = Instant::now() + LOOK;
+        loop {
+            match inbox.recv_timeout(SHORT) {
+                Ok(Chore::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Chore::Router(name, active)) => {
+                    let mut state = self.lock();
+                    let changed = match active {
+                        true => state.active.insert(name),
+                        false => state.active.remove(&name),
+                    };
+                    if changed && state.plan.synchronization.is_some() {
+                        state.apply(Extent::Changed);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let mut state = self.lock();
+                    state.suspend();
+                    if state.begun && (state.stale || Instant::now() >= next_look) {
+                        state.apply(Extent::Whole);
+                        next_look = Instant::now() + LOOK;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands over to the hub while the state is locked, so that events stay in order.
+    fn tell(&self, _: &State, told: Vec<Happening>) {
+        for happening in told {
+            let event = self.hub.publish(happening);
+            tracing::info!(
+                object = %event.object,
+                event = event.kind.word(),
+                reason = event.reason.as_deref().unwrap_or(""),
+            );
+        }
+    }
+}
+
+/// How often the whole table is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How often there may be something to do.
+const SHORT: Duration = Duration::from_secs(1);

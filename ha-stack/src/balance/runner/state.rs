@@ -1,0 +1,229 @@
+//! What a runner knows, and what it does with it.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use healthcheck::{Checker, Combine, State as TargetState, TargetSpec};
+
+use crate::balance::balancer::{Balancer, ServerHappening};
+use crate::balance::plan::{BalancePlan, SynchronizationPlan, VirtualServerPlan};
+use crate::balance::runner::Target;
+use crate::balance::server::ServerOrder;
+use crate::data_plane::{DataPlane, Extent, Synchronization};
+use crate::election::Happening;
+use crate::error::Error;
+
+pub(crate) struct State {
+    pub(crate) balancer: Balancer,
+    pub(crate) plane: Box<dyn DataPlane>,
+    /// `None` at the end: the thread that reads its events then ends too.
+    pub(crate) checker: Option<Checker<Target>>,
+    pub(super) plan: BalancePlan,
+    /// Virtual routers that are active here.
+    pub(super) active: HashSet<String>,
+    /// Virtual servers whose checks are suspended.
+    suspended: HashSet<Arc<str>>,
+    /// Whether the data plane was told anything yet.
+    pub(super) begun: bool,
+    /// The data plane has not taken all of it.
+    pub(super) stale: bool,
+    /// What it refused last.
+    pub(super) refused: Vec<String>,
+}
+
+impl State {
+    pub(super) fn new(plane: Box<dyn DataPlane>, checker: Checker<Target>) -> Self {
+        Self {
+            balancer: Balancer::new(),
+            plane,
+            checker: Some(checker),
+            plan: BalancePlan::default(),
+            active: HashSet::new(),
+            suspended: HashSet::new(),
+            begun: false,
+            stale: false,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Takes in another configuration; what it changes is not carried out yet.
+    pub(super) fn configure(
+        &mut self,
+        servers: Vec<VirtualServerPlan>,
+        plan: BalancePlan,
+        active: HashSet<String>,
+    ) -> Result<Vec<Happening>, Error> {
+        let happened = self.balancer.configure(servers, plan.initial_notifications)?;
+        if let Some(checker) = &self.checker {
+            checker.report_repeats(plan.log_all_failures);
+        }
+        self.plan = plan;
+        self.active = active;
+        Ok(said(happened, None).collect())
+    }
+
+    /// Takes in an order; what it changes is not carried out yet.
+    pub(super) fn order(
+        &mut self,
+        server: &str,
+        real: SocketAddr,
+        order: ServerOrder,
+    ) -> Result<Vec<Happening>, Error> {
+        let happened = self.balancer.order(server, real, order)?;
+        Ok(said(happened, Some("ordered by an operator".into())).collect())
+    }
+
+    /// What is told at the end.
+    pub(super) fn farewell(&self) -> Vec<Happening> {
+        said(self.balancer.farewell(), Some("the daemon stops".into())).collect()
+    }
+
+    /// Has the real servers checked that there are, and takes in what is known of them.
+    pub(super) fn aim_checks(&mut self) -> Vec<Happening> {
+        let Some(checker) = &self.checker else {
+            return Vec::new();
+        };
+        let targets = self.balancer.servers().iter().flat_map(|server| {
+            server.reals.iter().map(|real| TargetSpec {
+                key: (Arc::clone(&server.plan.name), real.plan.address),
+                checks: real.plan.checks.clone(),
+                combine: Combine::All,
+                weight: real.plan.weight,
+            })
+        });
+        checker.reconcile(targets);
+        // New targets are not suspended, whatever was so before.
+        self.suspended.clear();
+        let known: Vec<Target> = checker.statuses().into_iter().map(|(key, _)| key).collect();
+        known.iter().flat_map(|target| self.learn(target)).collect()
+    }
+
+    /// Takes in what is believed of one real server.
+    pub(super) fn learn(&mut self, target: &Target) -> Vec<Happening> {
+        let Some(status) = self.checker.as_ref().and_then(|checker| checker.status(target)) else {
+            return Vec::new();
+        };
+        let up = status.state == TargetState::Up;
+        let reason: Option<Arc<str>> = match up {
+            true => None,
+            false => status
+                .reason()
+                .and_then(|check| check.last_failure.as_ref())
+                .map(|(_, failure)| failure.to_string().into()),
+        };
+        let (server, real) = target;
+        let happened = self.balancer.verdict(server, *real, up, status.weight);
+        said(happened, reason).collect()
+    }
+
+    /// Suspends the checks of virtual servers whose address is not on this host, and resumes the others.
+    pub(super) fn suspend(&mut self) {
+        let Some(checker) = &self.checker else { return };
+        for server in self.balancer.servers() {
+            let Some(address) = server.plan.suspended_without else {
+                continue;
+            };
+            let suspend = !is_local(address);
+            if suspend == self.suspended.contains(&server.plan.name) {
+                continue;
+            }
+            for real in &server.reals {
+                checker.suspend(&(Arc::clone(&server.plan.name), real.plan.address), suspend);
+            }
+            match suspend {
+                true => self.suspended.insert(Arc::clone(&server.plan.name)),
+                false => self.suspended.remove(&server.plan.name),
+            };
+        }
+    }
+
+    /// Makes the data plane equal to what is decided.
+    pub(super) fn apply(&mut self, extent: Extent) {
+        let mut table = self.balancer.table();
+        table.timeouts = self.plan.timeouts;
+        table.synchronization = self.synchronization();
+        table.exclusive = self.plan.flush && !self.begun;
+        let refused = match self.plane.reconcile(&table, extent) {
+            Ok(applied) => {
+                self.begun = true;
+                if applied.changes > 0 && extent == Extent::Whole {
+                    tracing::debug!(changes = applied.changes, "the load balancer was put right");
+                }
+                applied.refused
+            }
+            Err(error) => vec![error.to_string()],
+        };
+        self.stale = !refused.is_empty();
+        // Tried again and again, but said once.
+        for line in refused.iter().filter(|line| !self.refused.contains(line)) {
+            tracing::error!("the load balancer is not as it should be: {line}");
+        }
+        self.refused = refused;
+    }
+
+    fn synchronization(&self) -> Vec<Synchronization> {
+        let Some(plan) = &self.plan.synchronization else {
+            return Vec::new();
+        };
+        let directions = match &plan.router {
+            None => vec![true, false],
+            Some(router) => vec![self.active.contains(router)],
+        };
+        directions
+            .into_iter()
+            .map(|sends| direction(plan, sends))
+            .collect()
+    }
+
+    /// The real server that an operator means: by address and port, or by an address that only one has.
+    pub(super) fn find(&self, server: &str, real: &str) -> Result<SocketAddr, Error> {
+        if let Ok(address) = real.parse() {
+            return Ok(address);
+        }
+        let unknown = || Error::UnknownServer(format!("`{real}` is no address with a port"));
+        let ip: IpAddr = real.parse().map_err(|_| unknown())?;
+        let server = self
+            .balancer
+            .server(server)
+            .ok_or_else(|| Error::UnknownServer(format!("there is no virtual server {server}")))?;
+        let mut same = server.reals.iter().filter(|real| real.plan.address.ip() == ip);
+        match (same.next(), same.next()) {
+            (Some(one), None) => Ok(one.plan.address),
+            (Some(_), Some(_)) => Err(Error::UnknownServer(format!(
+                "{} has several real servers at {ip}: add the port",
+                server.plan.name
+            ))),
+            (None, _) => Err(Error::UnknownServer(format!(
+                "{} has no real server at {ip}; to add one, name its port",
+                server.plan.name
+            ))),
+        }
+    }
+}
+
+fn said(happened: Vec<ServerHappening>, reason: Option<Arc<str>>) -> impl Iterator<Item = Happening> {
+    happened.into_iter().map(move |happening| Happening {
+        object: happening.object,
+        kind: happening.kind,
+        priority: 0,
+        reason: reason.clone(),
+    })
+}
+
+fn direction(plan: &SynchronizationPlan, sends: bool) -> Synchronization {
+    Synchronization {
+        sends,
+        interface: plan.interface.clone(),
+        id: plan.id,
+        max_length: plan.max_length,
+        group: plan.group,
+        port: plan.port,
+        ttl: plan.ttl,
+    }
+}
+
+/// Whether an address is on this host: only then a socket can be bound to it.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}

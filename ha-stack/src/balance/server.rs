@@ -1,0 +1,331 @@
+//! One virtual server: who serves, from what is believed and what is ordered. No clock, no socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use healthcheck::{Policy, Quorum, Start};
+
+use crate::balance::plan::{RealServerPlan, VirtualServerPlan};
+use crate::data_plane::{DesiredReal, DesiredServer, Forwarding, Front};
+
+/// What an operator wants of a real server, until it is said otherwise or the daemon is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerOrder {
+    /// No new connections; those that are there stay. It does not count for the quorum.
+    Drain,
+    /// Taken out as if it had failed.
+    Disable,
+    /// Back to what the configuration and the checks say: undoes every other order.
+    Enable,
+    /// This weight instead of the configured one.
+    Weight(u32),
+    /// One more real server, with the settings and the checks of the first.
+    Add,
+    /// Taken out for good, its checks too.
+    Remove,
+}
+
+/// Whether an operator lets a real server take part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    #[default]
+    Enabled,
+    Draining,
+    Disabled,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) plan: VirtualServerPlan,
+    /// Those of the plan without the removed ones, then those that were added.
+    pub(crate) reals: Vec<Real>,
+    /// Configured ones that an operator took out.
+    removed: Vec<SocketAddr>,
+    pub(crate) quorum_met: bool,
+    pub(crate) sorry: bool,
+    /// The sorry server has been in the table.
+    sorry_used: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Real {
+    pub(crate) plan: RealServerPlan,
+    /// What the checks say.
+    pub(crate) up: bool,
+    /// What the checks say about the weight: the difference to the configured one.
+    adjustment: i64,
+    pub(crate) standing: Standing,
+    /// Instead of the configured one.
+    pub(crate) ordered_weight: Option<u32>,
+    /// By an operator.
+    pub(crate) added: bool,
+}
+
+/// What a change led to, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Real(SocketAddr, bool),
+    Quorum(bool),
+}
+
+impl Server {
+    pub(crate) fn new(plan: VirtualServerPlan) -> Self {
+        let reals = plan.real_servers.iter().cloned().map(Real::new).collect();
+        Self {
+            plan,
+            reals,
+            removed: Vec::new(),
+            quorum_met: false,
+            sorry: false,
+            sorry_used: false,
+        }
+    }
+
+    /// The same under another plan: what is known and what was ordered stays for the real servers that stay. Returns
+    /// those that are new.
+    pub(crate) fn configure(&mut self, plan: VirtualServerPlan) -> Vec<SocketAddr> {
+        let mut old = std::mem::take(&mut self.reals);
+        let mut new = Vec::new();
+        for wanted in &plan.real_servers {
+            if self.removed.contains(&wanted.address) {
+                continue;
+            }
+            let known = old.iter().position(|real| real.plan.address == wanted.address);
+            match known.map(|index| old.remove(index)) {
+                Some(mut real) => {
+                    real.plan = wanted.clone();
+                    real.added = false;
+                    self.reals.push(real);
+                }
+                None => {
+                    new.push(wanted.address);
+                    self.reals.push(Real::new(wanted.clone()));
+                }
+            }
+        }
+        self.reals.extend(old.into_iter().filter(|real| real.added));
+        self.removed
+            .retain(|address| plan.real_servers.iter().any(|real| real.address == *address));
+        if self.plan.sorry_server.map(|sorry| sorry.address) != plan.sorry_server.map(|sorry| sorry.address) {
+            self.sorry_used = false;
+        }
+        self.plan = plan;
+        new
+    }
+
+    pub(crate) fn real(&self, address: SocketAddr) -> Option<&Real> {
+        self.reals.iter().find(|real| real.plan.address == address)
+    }
+
+    fn real_mut(&mut self, address: SocketAddr) -> Option<&mut Real> {
+        self.reals.iter_mut().find(|real| real.plan.address == address)
+    }
+
+    /// Takes in what the checks say. `weight` is on the scale of the configured weight.
+    pub(crate) fn verdict(&mut self, address: SocketAddr, up: bool, weight: u32) -> Vec<Told> {
+        let Some(real) = self.real_mut(address) else {
+            return Vec::new();
+        };
+        real.adjustment = i64::from(weight) - i64::from(real.plan.weight);
+        let is_told = real.up != up;
+        real.up = up;
+        let mut told: Vec<Told> = is_told.then_some(Told::Real(address, up)).into_iter().collect();
+        told.extend(self.settle());
+        told
+    }
+
+    /// Takes in an order. `None` if it is about a real server that there is not, or, to add one, that there is.
+    pub(crate) fn order(&mut self, address: SocketAddr, order: ServerOrder) -> Option<Vec<Told>> {
+        match order {
+            ServerOrder::Add => {
+                if self.real(address).is_some() {
+                    return None;
+                }
+                let configured = self.plan.real_servers.iter().find(|real| real.address == address);
+                let real = match configured {
+                    Some(plan) => Real::new(plan.clone()),
+                    None => Real {
+                        added: true,
+                        ..Real::new(like(self.plan.real_servers.first(), address))
+                    },
+                };
+                self.removed.retain(|removed| *removed != address);
+                self.reals.push(real);
+            }
+            ServerOrder::Remove => {
+                let index = self.reals.iter().position(|real| real.plan.address == address)?;
+                if !self.reals.remove(index).added {
+                    self.removed.push(address);
+                }
+            }
+            ServerOrder::Drain => self.real_mut(address)?.standing = Standing::Draining,
+            ServerOrder::Disable => self.real_mut(address)?.standing = Standing::Disabled,
+            ServerOrder::Weight(weight) => self.real_mut(address)?.ordered_weight = Some(weight),
+            ServerOrder::Enable => {
+                let real = self.real_mut(address)?;
+                real.standing = Standing::Enabled;
+                real.ordered_weight = None;
+            }
+        }
+        Some(self.settle().into_iter().collect())
+    }
+
+    /// Sees whether the quorum was gained or lost.
+    pub(crate) fn settle(&mut self) -> Option<Told> {
+        let total = self.reals.iter().map(|real| u64::from(real.base_weight())).sum();
+        let quorum = Quorum::new(self.plan.quorum.into(), self.plan.hysteresis.into(), total);
+        let live = self.live_weight();
+        let met = quorum.is_met(self.quorum_met, live);
+        if met {
+            self.sorry = false;
+        } else if !quorum.is_met(true, live) {
+            // Before the quorum was ever met, too little to keep it calls the sorry server; enough to keep it but not to
+            // gain it does not.
+            self.sorry = true;
+        }
+        self.sorry_used |= self.sorry && self.plan.sorry_server.is_some();
+        let is_told = met != self.quorum_met;
+        self.quorum_met = met;
+        is_told.then_some(Told::Quorum(met))
+    }
+
+    /// The weight that is up and takes new connections.
+    pub(crate) fn live_weight(&self) -> u64 {
+        let live = self.reals.iter().filter(|real| real.is_live());
+        live.map(|real| u64::from(real.weight())).sum()
+    }
+
+    /// Whether the sorry server answers now.
+    pub(crate) fn is_sorry(&self) -> bool {
+        self.sorry && self.plan.sorry_server.is_some()
+    }
+
+    /// The rows: one for each front.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = DesiredServer> {
+        self.plan.fronts.iter().map(|front| DesiredServer {
+            front: *front,
+            scheduling: self.plan.scheduling.clone(),
+            one_packet: self.plan.one_packet,
+            persistence: self.plan.persistence.clone(),
+            real_servers: self.row(front),
+        })
+    }
+
+    fn row(&self, front: &Front) -> Vec<DesiredReal> {
+        let reals = self.reals.iter().filter_map(|real| {
+            let weight = self.table_weight(real)?;
+            Some(DesiredReal {
+                address: at_front(real.plan.address, real.plan.forwarding, front),
+                forwarding: real.plan.forwarding,
+                weight,
+                upper_threshold: real.plan.upper_threshold,
+                lower_threshold: real.plan.lower_threshold,
+            })
+        });
+        let sorry = self.plan.sorry_server.and_then(|sorry| {
+            let weight = match (self.sorry, sorry.inhibit && self.sorry_used) {
+                (true, _) => 1,
+                (false, true) => 0,
+                (false, false) => return None,
+            };
+            Some(DesiredReal {
+                address: at_front(sorry.address, sorry.forwarding, front),
+                forwarding: sorry.forwarding,
+                weight,
+                upper_threshold: 0,
+                lower_threshold: 0,
+            })
+        });
+        let mut rows: Vec<DesiredReal> = Vec::new();
+        // A sorry server may be a real server too, and ports that are not changed may make two the same.
+        for row in reals.chain(sorry) {
+            match rows.iter_mut().find(|known| known.address == row.address) {
+                Some(known) => known.weight = known.weight.max(row.weight),
+                None => rows.push(row),
+            }
+        }
+        rows
+    }
+
+    /// The weight that a real server has in the table now; `None` if it is not in it.
+    pub(crate) fn table_weight(&self, real: &Real) -> Option<u32> {
+        let out = real.plan.inhibit.then_some(0);
+        match (real.up, real.standing) {
+            (false, _) | (true, Standing::Disabled) => out,
+            (true, Standing::Draining) => Some(0),
+            (true, Standing::Enabled) if self.is_sorry() => out,
+            (true, Standing::Enabled) => Some(real.weight()),
+        }
+    }
+}
+
+impl Real {
+    fn new(plan: RealServerPlan) -> Self {
+        Self {
+            up: plan.starts_up(),
+            plan,
+            adjustment: 0,
+            standing: Standing::Enabled,
+            ordered_weight: None,
+            added: false,
+        }
+    }
+
+    fn base_weight(&self) -> u32 {
+        self.ordered_weight.unwrap_or(self.plan.weight)
+    }
+
+    /// The weight with what the checks add and take away.
+    pub(crate) fn weight(&self) -> u32 {
+        let weight = i64::from(self.base_weight()).saturating_add(self.adjustment);
+        u32::try_from(weight.clamp(0, MOST)).unwrap_or(0)
+    }
+
+    fn is_live(&self) -> bool {
+        self.up && self.standing == Standing::Enabled
+    }
+}
+
+/// A real server at another address with the settings of `model`, its checks aimed at that address.
+fn like(model: Option<&RealServerPlan>, address: SocketAddr) -> RealServerPlan {
+    let Some(model) = model else {
+        return RealServerPlan::new(address);
+    };
+    let mut plan = model.clone();
+    for (check, policy) in &mut plan.checks {
+        *check = aimed(check, model.address, address);
+        // Whoever adds it at run time wants to see it work before it serves.
+        *policy = Arc::new(Policy {
+            start: Start::Down,
+            ..**policy
+        });
+    }
+    plan.address = address;
+    plan
+}
+
+/// A check that went to `from` goes to `to`; one that went elsewhere stays.
+fn aimed(check: &healthcheck::Check, from: SocketAddr, to: SocketAddr) -> healthcheck::Check {
+    let mut place = check.endpoint().addr;
+    if place.ip() == from.ip() {
+        place.set_ip(to.ip());
+    }
+    if place.port() == from.port() {
+        place.set_port(to.port());
+    }
+    check.clone().at(place)
+}
+
+/// Port 0 is that of the front, and so is every port where packets are sent on unchanged.
+fn at_front(mut address: SocketAddr, forwarding: Forwarding, front: &Front) -> SocketAddr {
+    match front.port() {
+        Some(port) if address.port() == 0 || !forwarding.changes_ports() => address.set_port(port),
+        None if !forwarding.changes_ports() => address.set_port(0),
+        Some(_) | None => {}
+    }
+    address
+}
+
+/// The kernel's greatest weight.
+const MOST: i64 = i32::MAX as i64;

@@ -1,0 +1,153 @@
+//! The load balancer as the status shows it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use healthcheck::{CheckStatus as Checked, Kind, State as TargetState, Status as TargetStatus};
+
+use crate::balance::runner::State;
+use crate::balance::server::{Real, Server, Standing};
+use crate::data_plane::{Front, RealCounters, ServerCounters, Traffic};
+use crate::status::{CheckStatus, RealServerStatus, TrafficStatus, VirtualServerStatus};
+
+/// Every virtual server, in the order of the configuration.
+pub(crate) fn statuses(state: &mut State) -> Vec<VirtualServerStatus> {
+    // A data plane that cannot be asked now still shows who is up.
+    let counters = state.plane.counters().unwrap_or_default();
+    let counters: HashMap<Front, ServerCounters> =
+        counters.into_iter().map(|each| (each.front, each)).collect();
+    let servers = state.balancer.servers().iter();
+    servers
+        .map(|server| {
+            let mut total = None;
+            let mut carried: HashMap<SocketAddr, RealCounters> = HashMap::new();
+            for front in server.plan.fronts.iter().filter_map(|front| counters.get(front)) {
+                total = Some(front.traffic.plus(total.unwrap_or_default()));
+                for real in &front.real_servers {
+                    carried
+                        .entry(real.address)
+                        .and_modify(|sum| add(sum, real))
+                        .or_insert_with(|| real.clone());
+                }
+            }
+            let reals = server.reals.iter().map(|real| {
+                let key = (Arc::clone(&server.plan.name), real.plan.address);
+                let checked = state.checker.as_ref().and_then(|checker| checker.status(&key));
+                real_status(server, real, checked.as_ref(), find(&carried, real.plan.address))
+            });
+            VirtualServerStatus {
+                name: server.plan.name.to_string(),
+                address: match (server.plan.fronts.as_slice(), &server.plan.group) {
+                    ([Front::Address { address, .. }], None) => Some(address.to_string()),
+                    _ => None,
+                },
+                fwmark: match (server.plan.fronts.as_slice(), &server.plan.group) {
+                    ([Front::Mark { mark, .. }], None) => Some(mark.get()),
+                    _ => None,
+                },
+                group: server.plan.group.clone(),
+                protocol: server.plan.transport.to_string(),
+                scheduler: server.plan.scheduling.name.clone(),
+                forwarding: server.plan.forwarding.word().to_owned(),
+                quorum: server.plan.quorum,
+                quorum_met: server.quorum_met,
+                sorry_server: server.plan.sorry_server.map(|sorry| sorry.address.to_string()),
+                sorry_server_active: server.is_sorry(),
+                real_servers: reals.collect(),
+                traffic: total.map(traffic),
+            }
+        })
+        .collect()
+}
+
+fn real_status(
+    server: &Server,
+    real: &Real,
+    checked: Option<&TargetStatus>,
+    carried: Option<&RealCounters>,
+) -> RealServerStatus {
+    let checks = real.plan.checks.iter().enumerate().map(|(index, (check, _))| {
+        let status = checked.and_then(|status| status.checks.get(index));
+        CheckStatus {
+            kind: word(check.kind()).to_owned(),
+            state: status.map_or_else(|| "unknown".to_owned(), |status| status.verdict.to_string()),
+            last_error: status.and_then(last_error),
+            last_latency_us: status
+                .filter(|status| status.last.is_some())
+                .map(|status| u64::try_from(status.latency.as_micros()).unwrap_or(u64::MAX)),
+        }
+    });
+    let is_up = checked.map_or(real.up, |status| status.state == TargetState::Up);
+    RealServerStatus {
+        address: real.plan.address.to_string(),
+        weight: real.plan.weight.into(),
+        effective_weight: server.table_weight(real).unwrap_or(0).into(),
+        state: match is_up {
+            true => "up".to_owned(),
+            false => "down".to_owned(),
+        },
+        order: match real.standing {
+            Standing::Draining => Some("drain".to_owned()),
+            Standing::Disabled => Some("disable".to_owned()),
+            Standing::Enabled => real.ordered_weight.map(|weight| format!("weight {weight}")),
+        },
+        checks: checks.collect(),
+        active_connections: carried.map(|carried| carried.active),
+        inactive_connections: carried.map(|carried| carried.inactive),
+        traffic: carried.map(|carried| traffic(carried.traffic)),
+    }
+}
+
+/// The last failure, or why the last attempt could not be made.
+fn last_error(status: &Checked) -> Option<String> {
+    match (&status.last_failure, status.cause) {
+        (Some((_, failure)), _) => Some(failure.to_string()),
+        (None, Some(cause)) => Some(cause.to_string()),
+        (None, None) => None,
+    }
+}
+
+/// The row of a real server; where ports are not changed it stands under the virtual server's.
+fn find(carried: &HashMap<SocketAddr, RealCounters>, address: SocketAddr) -> Option<&RealCounters> {
+    carried.get(&address).or_else(|| {
+        let mut same = carried.values().filter(|each| each.address.ip() == address.ip());
+        same.next().filter(|_| same.next().is_none())
+    })
+}
+
+fn add(sum: &mut RealCounters, more: &RealCounters) {
+    sum.active = sum.active.saturating_add(more.active);
+    sum.inactive = sum.inactive.saturating_add(more.inactive);
+    sum.traffic = sum.traffic.plus(more.traffic);
+}
+
+fn traffic(traffic: Traffic) -> TrafficStatus {
+    TrafficStatus {
+        connections: traffic.connections,
+        packets_in: traffic.packets_in,
+        packets_out: traffic.packets_out,
+        bytes_in: traffic.bytes_in,
+        bytes_out: traffic.bytes_out,
+        connections_per_second: traffic.connection_rate,
+        bytes_in_per_second: traffic.byte_rate_in,
+        bytes_out_per_second: traffic.byte_rate_out,
+    }
+}
+
+fn word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Tcp(_) => "tcp",
+        Kind::Ping(_) => "ping",
+        Kind::Http(_) => "http",
+        Kind::Dialogue(_) => "dialogue",
+        Kind::Tls(_) => "tls",
+        Kind::Dns(_) => "dns",
+        Kind::Udp(_) => "udp",
+        Kind::Script(_) => "script",
+        Kind::File(_) => "file",
+        Kind::External(_) => "external",
+        Kind::Custom(_) => "custom",
+        _ => "other",
+    }
+}

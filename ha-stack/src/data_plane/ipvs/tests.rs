@@ -1,0 +1,243 @@
+//! Against a kernel in memory.
+
+use ipvs_netlink::{Client, DaemonRole, Fault, SimulatedKernel};
+
+use super::*;
+use crate::data_plane::{Algorithm, DesiredReal, DesiredServer, Forwarding};
+
+fn server(front: &str, real_servers: &[(&str, u32)]) -> DesiredServer {
+    DesiredServer {
+        front: front.parse().unwrap(),
+        scheduling: Algorithm {
+            name: "rr".to_owned(),
+            flags: 0,
+        },
+        one_packet: false,
+        persistence: None,
+        real_servers: real_servers
+            .iter()
+            .map(|(address, weight)| DesiredReal {
+                address: address.parse().unwrap(),
+                forwarding: Forwarding::DirectRoute,
+                weight: *weight,
+                upper_threshold: 0,
+                lower_threshold: 0,
+            })
+            .collect(),
+    }
+}
+
+fn table(servers: Vec<DesiredServer>) -> DesiredTable {
+    DesiredTable {
+        virtual_servers: servers,
+        ..DesiredTable::default()
+    }
+}
+
+fn kernel() -> Client<SimulatedKernel> {
+    Client::over(SimulatedKernel::new()).unwrap()
+}
+
+/// The rows that there are: virtual servers with the weights of their real servers, the newest first.
+fn rows(client: &Client<SimulatedKernel>) -> Vec<String> {
+    let table = client.snapshot().unwrap().table();
+    let rows = table.services.iter().map(|service| {
+        let reals = service
+            .destinations
+            .iter()
+            .map(|each| format!(" {}={}", each.endpoint, each.weight.get()));
+        format!("{}{}", service.service.key, reals.collect::<String>())
+    });
+    rows.collect()
+}
+
+fn record(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("ha-stack-ipvs-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+const ONE: &str = "tcp 10.0.0.1:80";
+const TWO: &str = "tcp 10.0.0.2:80";
+
+#[test]
+fn only_what_differs_is_written() {
+    let client = kernel();
+    let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
+    let wanted = table(vec![
+        server(ONE, &[("10.0.1.1:80", 1), ("10.0.1.2:80", 2)]),
+        server(TWO, &[("10.0.1.1:80", 1)]),
+    ]);
+    let applied = plane.reconcile(&wanted, Extent::Changed).unwrap();
+    assert_eq!((applied.changes, applied.refused.len()), (5, 0));
+    assert_eq!(
+        rows(&client),
+        [
+            "TCP 10.0.0.1:80 10.0.1.1:80=1 10.0.1.2:80=2",
+            "TCP 10.0.0.2:80 10.0.1.1:80=1"
+        ]
+    );
+    let asked = client.with_transport(|kernel| kernel.requests());
+    assert_eq!(plane.reconcile(&wanted, Extent::Changed).unwrap().changes, 0);
+    assert_eq!(
+        client.with_transport(|kernel| kernel.requests()),
+        asked,
+        "nothing is asked"
+    );
+    let wanted = table(vec![
+        server(ONE, &[("10.0.1.1:80", 1), ("10.0.1.2:80", 0)]),
+        server(TWO, &[("10.0.1.1:80", 1)]),
+    ]);
+    assert_eq!(plane.reconcile(&wanted, Extent::Changed).unwrap().changes, 1);
+    assert_eq!(plane.reconcile(&wanted, Extent::Whole).unwrap().changes, 0);
+}
+
+#[test]
+fn what_somebody_else_did_to_our_rows_is_put_right_and_theirs_stay() {
+    let client = kernel();
+    let foreign = table(vec![server("tcp 10.9.9.9:1", &[("10.0.1.9:1", 1)])]);
+    IpvsPlane::over(client.clone(), None)
+        .unwrap()
+        .reconcile(&foreign, Extent::Whole)
+        .unwrap();
+    let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
+    let wanted = table(vec![server(ONE, &[("10.0.1.1:80", 1)])]);
+    plane.reconcile(&wanted, Extent::Changed).unwrap();
+    client.with_transport(|kernel| {
+        kernel
+            .services_mut()
+            .retain(|each| each.entry.service.key.to_string() != "TCP 10.0.0.1:80")
+    });
+    assert_eq!(plane.reconcile(&wanted, Extent::Whole).unwrap().changes, 2);
+    let both = ["TCP 10.0.0.1:80 10.0.1.1:80=1", "TCP 10.9.9.9:1 10.0.1.9:1=1"];
+    assert_eq!(rows(&client), both);
+    plane.reconcile(&DesiredTable::default(), Extent::Whole).unwrap();
+    assert_eq!(rows(&client), both[1..]);
+    // Unless the table is said to be ours alone.
+    let exclusive = DesiredTable {
+        exclusive: true,
+        ..wanted
+    };
+    plane.reconcile(&exclusive, Extent::Changed).unwrap();
+    assert_eq!(rows(&client), both[..1]);
+}
+
+#[test]
+fn a_successor_adopts_what_it_finds_and_removes_what_is_no_longer_configured() {
+    let client = kernel();
+    let path = record("adopts");
+    let wanted = table(vec![
+        server(ONE, &[("10.0.1.1:80", 1)]),
+        server(TWO, &[("10.0.1.1:80", 1)]),
+    ]);
+    let mut first = IpvsPlane::over(client.clone(), Some(path.clone())).unwrap();
+    first.reconcile(&wanted, Extent::Changed).unwrap();
+    // Killed: nothing is cleaned up.
+    drop(first);
+    let mut second = IpvsPlane::over(client.clone(), Some(path.clone())).unwrap();
+    let wanted = table(vec![server(TWO, &[("10.0.1.1:80", 1)])]);
+    let applied = second.reconcile(&wanted, Extent::Changed).unwrap();
+    assert_eq!(applied.changes, 1, "one is removed, the other not touched");
+    assert_eq!(rows(&client), ["TCP 10.0.0.2:80 10.0.1.1:80=1"]);
+    second
+        .reconcile(&DesiredTable::default(), Extent::Changed)
+        .unwrap();
+    assert_eq!(rows(&client), [""; 0]);
+    assert!(!path.exists());
+}
+
+#[test]
+fn killed_at_any_request_the_successor_finishes_the_work() {
+    for killed_at in 0..12 {
+        let client = kernel();
+        let path = record(&format!("killed-{killed_at}"));
+        let mut first = IpvsPlane::over(client.clone(), Some(path.clone())).unwrap();
+        let old = table(vec![server(ONE, &[("10.0.1.1:80", 1), ("10.0.1.2:80", 1)])]);
+        first.reconcile(&old, Extent::Changed).unwrap();
+        let faults = std::iter::repeat_n(Fault::None, killed_at).chain([Fault::Kill]);
+        client.with_transport(|kernel| kernel.inject(faults));
+        let new = table(vec![server(TWO, &[("10.0.1.1:80", 1), ("10.0.1.3:80", 1)])]);
+        let _ = first.reconcile(&new, Extent::Changed);
+        drop(first);
+        client.with_transport(SimulatedKernel::forget_faults);
+        let mut second = IpvsPlane::over(client.clone(), Some(path.clone())).unwrap();
+        second.reconcile(&new, Extent::Changed).unwrap();
+        assert_eq!(
+            rows(&client),
+            ["TCP 10.0.0.2:80 10.0.1.1:80=1 10.0.1.3:80=1"],
+            "killed at {killed_at}"
+        );
+        second
+            .reconcile(&DesiredTable::default(), Extent::Changed)
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_refusal_is_said_and_tried_again() {
+    let client = kernel();
+    let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
+    let wanted = table(vec![server(ONE, &[("10.0.1.1:80", 1)])]);
+    client.with_transport(|kernel| kernel.inject([Fault::None, Fault::None, Fault::Refuse(libc::EINVAL)]));
+    let applied = plane.reconcile(&wanted, Extent::Changed).unwrap();
+    assert!(applied.refused[0].contains("10.0.1.1:80"), "{applied:?}");
+    client.with_transport(SimulatedKernel::forget_faults);
+    let applied = plane.reconcile(&wanted, Extent::Changed).unwrap();
+    assert_eq!(applied.refused, [""; 0]);
+    assert_eq!(rows(&client), ["TCP 10.0.0.1:80 10.0.1.1:80=1"]);
+}
+
+#[test]
+fn full_nat_is_refused_with_advice() {
+    let mut plane = IpvsPlane::over(kernel(), None).unwrap();
+    let mut server = server(ONE, &[("10.0.1.1:80", 1)]);
+    server.real_servers[0].forwarding = Forwarding::FullNat;
+    let applied = plane.reconcile(&table(vec![server]), Extent::Changed).unwrap();
+    assert_eq!(
+        applied.refused,
+        ["tcp 10.0.0.1:80: 10.0.1.1:80 is left out: the kernel's IPVS has no FNAT; use NAT, DR or TUN"]
+    );
+}
+
+#[test]
+fn timeouts_and_sync_daemons_follow() {
+    let client = kernel();
+    let path = record("sync");
+    let mut plane = IpvsPlane::over(client.clone(), Some(path.clone())).unwrap();
+    let synchronization = |sends| Synchronization {
+        sends,
+        interface: "eth0".to_owned(),
+        id: 51,
+        max_length: None,
+        group: None,
+        port: None,
+        ttl: None,
+    };
+    let mut wanted = DesiredTable {
+        timeouts: ConnectionTimeouts {
+            tcp: Some(60),
+            ..ConnectionTimeouts::default()
+        },
+        synchronization: vec![synchronization(false)],
+        ..DesiredTable::default()
+    };
+    assert_eq!(plane.reconcile(&wanted, Extent::Changed).unwrap().changes, 2);
+    assert_eq!(client.timeouts().unwrap().tcp.unwrap().seconds(), 60);
+    let running = || -> Vec<DaemonRole> {
+        let daemons = client.daemons().unwrap();
+        daemons.iter().map(|entry| entry.daemon.role).collect()
+    };
+    assert_eq!(running(), [DaemonRole::Backup]);
+    assert_eq!(plane.reconcile(&wanted, Extent::Whole).unwrap().changes, 0);
+    wanted.synchronization = vec![synchronization(true)];
+    assert_eq!(plane.reconcile(&wanted, Extent::Changed).unwrap().changes, 2);
+    assert_eq!(running(), [DaemonRole::Master]);
+    // The successor of one that was killed stops what it left running.
+    drop(plane);
+    let mut plane = IpvsPlane::over(client.clone(), Some(path.clone())).unwrap();
+    plane
+        .reconcile(&DesiredTable::default(), Extent::Changed)
+        .unwrap();
+    assert_eq!(running(), []);
+    assert!(!path.exists());
+}
