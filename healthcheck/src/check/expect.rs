@@ -69,7 +69,7 @@ impl Expect {
     }
 }
 
-/// A compiled regular expression over bytes, equal to another of the same text. Matching takes time linear in the reply,
+/// A compiled regular expression over bytes (its classes are those of ASCII), equal to another of the same text. Matching takes time linear in the reply,
 /// whatever the reply and the pattern.
 #[cfg(feature = "regex")]
 #[derive(Clone)]
@@ -87,7 +87,11 @@ impl Pattern {
     /// [`Error::BadPattern`] if it is no regular expression, or one too large (it may come from a configuration that
     /// somebody else wrote).
     pub fn new(text: &str) -> Result<Self, Error> {
-        let regex = regex::bytes::RegexBuilder::new(text).size_limit(1 << 20).build();
+        // Over bytes: `\d`, `\w` and letters without regard to case are those of ASCII.
+        let regex = regex::bytes::RegexBuilder::new(text)
+            .unicode(false)
+            .size_limit(1 << 20)
+            .build();
         Ok(Self {
             text: text.into(),
             regex: regex.map_err(|_| Error::BadPattern)?,
@@ -175,6 +179,8 @@ mod tests {
         let pattern = Expect::matches("v[0-9]+").unwrap();
         assert!(pattern.judge(b"\xff\xfe v12").is_ok());
         assert_eq!(pattern.judge(b"w1").unwrap_err().kind, FailKind::Mismatch);
+        let ascii = Expect::matches("(?i)^version \\d+\\.\\w").unwrap();
+        assert!(ascii.judge(b"VERSION 12.x\xff").is_ok());
         assert_eq!(
             Expect::Never(Pattern::new("v1").unwrap())
                 .judge(b"v1")
