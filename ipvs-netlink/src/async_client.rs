@@ -95,13 +95,8 @@ impl<T: Transport + Send + 'static> AsyncClient<T> {
     /// # Errors
     /// Those of [every call](Self#errors).
     pub async fn info(&self) -> Result<Info, Error> {
-        self.run(move |session| {
-            session.read_one(Request::Info, |reply| match reply {
-                Reply::Info(info) => Some(info),
-                _ => None,
-            })
-        })
-        .await
+        self.run(move |session| session.read_one(Request::Info, Reply::info))
+            .await
     }
 
     /// All services, in the kernel's order, which is that of a hash.
@@ -121,13 +116,8 @@ impl<T: Transport + Send + 'static> AsyncClient<T> {
     /// # Errors
     /// [`Reason::ServiceNotFound`]; those of [every call](Self#errors).
     pub async fn service(&self, key: ServiceKey) -> Result<ServiceEntry, Error> {
-        self.run(move |session| {
-            session.read_one(Request::Service(key), |reply| match reply {
-                Reply::Service(entry) => Some(entry),
-                _ => None,
-            })
-        })
-        .await
+        self.run(move |session| session.read_one(Request::Service(key), Reply::service))
+            .await
     }
 
     /// The destinations of a service, the newest first, which is the order that schedulers go by.
@@ -252,13 +242,8 @@ impl<T: Transport + Send + 'static> AsyncClient<T> {
     /// # Errors
     /// Those of [every call](Self#errors).
     pub async fn timeouts(&self) -> Result<Timeouts, Error> {
-        self.run(move |session| {
-            session.read_one(Request::Timeouts, |reply| match reply {
-                Reply::Timeouts(timeouts) => Some(timeouts),
-                _ => None,
-            })
-        })
-        .await
+        self.run(move |session| session.read_one(Request::Timeouts, Reply::timeouts))
+            .await
     }
 
     /// Sets the timeouts that are given, for connections from now on.

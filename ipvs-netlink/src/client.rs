@@ -93,10 +93,7 @@ impl<T: Transport> Client<T> {
     /// Those of [every call](Self#errors).
     pub fn info(&self) -> Result<Info, Error> {
         let mut session = self.session();
-        session.read_one(Request::Info, |reply| match reply {
-            Reply::Info(info) => Some(info),
-            _ => None,
-        })
+        session.read_one(Request::Info, Reply::info)
     }
 
     /// All services, in the kernel's order, which is that of a hash.
@@ -118,10 +115,7 @@ impl<T: Transport> Client<T> {
     /// [`Reason::ServiceNotFound`]; those of [every call](Self#errors).
     pub fn service(&self, key: ServiceKey) -> Result<ServiceEntry, Error> {
         let mut session = self.session();
-        session.read_one(Request::Service(key), |reply| match reply {
-            Reply::Service(entry) => Some(entry),
-            _ => None,
-        })
+        session.read_one(Request::Service(key), Reply::service)
     }
 
     /// The destinations of a service, the newest first, which is the order that schedulers go by.
@@ -250,10 +244,7 @@ impl<T: Transport> Client<T> {
     /// Those of [every call](Self#errors).
     pub fn timeouts(&self) -> Result<Timeouts, Error> {
         let mut session = self.session();
-        session.read_one(Request::Timeouts, |reply| match reply {
-            Reply::Timeouts(timeouts) => Some(timeouts),
-            _ => None,
-        })
+        session.read_one(Request::Timeouts, Reply::timeouts)
     }
 
     /// Sets the timeouts that are given, for connections from now on.

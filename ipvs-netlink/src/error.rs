@@ -220,6 +220,10 @@ impl fmt::Display for Command {
 }
 
 /// The same number means different things for different requests.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a few requests give a number a meaning of their own"
+)]
 fn reason(request: &Request, errno: i32) -> Reason {
     match errno {
         EPERM => Reason::PermissionDenied,
@@ -261,6 +265,10 @@ fn reason(request: &Request, errno: i32) -> Reason {
 }
 
 /// What the kernel may mean by EINVAL, judged by the request.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a few requests can be told more about"
+)]
 fn invalid(request: &Request) -> Reason {
     match request {
         Request::AddDestination(key, destination) | Request::EditDestination(key, destination) => {

@@ -19,6 +19,10 @@ pub(crate) fn encode(out: &mut Vec<u8>) {
 }
 
 /// Reads the number from the answer.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the only attribute that matters here, of somebody else's enum"
+)]
 pub(crate) fn decode(body: &[u8]) -> Option<u16> {
     let message = GenlMessage::<GenlCtrl>::parse_with_param(body, GENL_ID_CTRL).ok()?;
     message.payload.nlas.iter().find_map(|attribute| match attribute {

@@ -7,6 +7,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::float_arithmetic,
+    clippy::wildcard_enum_match_arm,
     clippy::exhaustive_enums,
     clippy::missing_errors_doc
 )]

@@ -309,10 +309,10 @@ mod tests {
                 }
                 put::<Little>(out, 77, &[1, 2, 3]);
             });
-            match Reply::decode_as::<Little>(&bytes, Family::V4).unwrap() {
-                Reply::Service(entry) => entry,
-                other => panic!("{other:?}"),
-            }
+            Reply::decode_as::<Little>(&bytes, Family::V4)
+                .unwrap()
+                .service()
+                .unwrap()
         };
         assert_eq!(entry(true, true).stats.connections, 1 << 32);
         assert_eq!(entry(true, false).stats.connections, 7);

@@ -347,10 +347,19 @@ impl Scheduler {
             Self::Other(name, _) => return *name,
             Self::SourceHash(_) => "sh",
             Self::MaglevHash(_) => "mh",
-            plain => PLAIN
-                .iter()
-                .find(|(_, scheduler)| scheduler == plain)
-                .map_or("none", |(name, _)| name),
+            Self::RoundRobin => "rr",
+            Self::WeightedRoundRobin => "wrr",
+            Self::LeastConnection => "lc",
+            Self::WeightedLeastConnection => "wlc",
+            Self::LocalityBasedLeastConnection => "lblc",
+            Self::LocalityBasedLeastConnectionReplication => "lblcr",
+            Self::DestinationHash => "dh",
+            Self::ShortestExpectedDelay => "sed",
+            Self::NeverQueue => "nq",
+            Self::FailOver => "fo",
+            Self::OverFlow => "ovf",
+            Self::PowerOfTwo => "twos",
+            Self::Disabled => "none",
         };
         SchedulerName::new(text).unwrap_or(NONE)
     }
@@ -363,7 +372,19 @@ impl Scheduler {
                 SchedulerFlags(u8::from(flags.fallback) | (u8::from(flags.port) << 1))
             }
             Self::Other(_, flags) => *flags,
-            _ => SchedulerFlags(0),
+            Self::RoundRobin
+            | Self::WeightedRoundRobin
+            | Self::LeastConnection
+            | Self::WeightedLeastConnection
+            | Self::LocalityBasedLeastConnection
+            | Self::LocalityBasedLeastConnectionReplication
+            | Self::DestinationHash
+            | Self::ShortestExpectedDelay
+            | Self::NeverQueue
+            | Self::FailOver
+            | Self::OverFlow
+            | Self::PowerOfTwo
+            | Self::Disabled => SchedulerFlags(0),
         }
     }
 

@@ -103,10 +103,7 @@ impl<T: Transport> Session<T> {
     }
 
     pub(crate) fn daemons(&mut self) -> Result<Vec<DaemonEntry>, Error> {
-        self.read(Request::Daemons, |reply| match reply {
-            Reply::Daemon(entry) => Some(entry),
-            _ => None,
-        })
+        self.read(Request::Daemons, Reply::daemon)
     }
 
     /// Carries out one request that reads, and gathers what it is answered.
@@ -134,10 +131,7 @@ impl<T: Transport> Session<T> {
     }
 
     pub(crate) fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
-        let mut rows = self.read(Request::Services, |reply| match reply {
-            Reply::Service(entry) => Some(entry),
-            _ => None,
-        })?;
+        let mut rows = self.read(Request::Services, Reply::service)?;
         let mut seen = HashSet::with_capacity(rows.len());
         rows.retain(|entry| seen.insert(entry.service.key));
         Ok(rows)

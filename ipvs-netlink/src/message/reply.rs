@@ -104,15 +104,49 @@ impl Reply {
         self.encode_as::<Native>(out);
     }
 
+    /// What it says of a service, if it does.
+    pub(crate) fn service(self) -> Option<ServiceEntry> {
+        match self {
+            Self::Service(entry) => Some(entry),
+            Self::Destination(_) | Self::Daemon(_) | Self::Timeouts(_) | Self::Info(_) => None,
+        }
+    }
+
+    /// What it says of a sync daemon, if it does.
+    pub(crate) fn daemon(self) -> Option<DaemonEntry> {
+        match self {
+            Self::Daemon(entry) => Some(entry),
+            Self::Service(_) | Self::Destination(_) | Self::Timeouts(_) | Self::Info(_) => None,
+        }
+    }
+
+    /// What it says of the timeouts, if it does.
+    pub(crate) fn timeouts(self) -> Option<Timeouts> {
+        match self {
+            Self::Timeouts(entry) => Some(entry),
+            Self::Service(_) | Self::Destination(_) | Self::Daemon(_) | Self::Info(_) => None,
+        }
+    }
+
+    /// What it says of the kernel on itself, if it does.
+    pub(crate) fn info(self) -> Option<Info> {
+        match self {
+            Self::Info(entry) => Some(entry),
+            Self::Service(_) | Self::Destination(_) | Self::Daemon(_) | Self::Timeouts(_) => None,
+        }
+    }
+
     pub(crate) fn decode_as<O: Order>(body: &[u8], family: Family) -> Result<Self, DecodeError> {
         let (head, rest) = body.split_first_chunk::<4>().ok_or(DecodeError::Truncated)?;
         let [number, ..] = *head;
         match number {
-            command::NEW_SERVICE => Self::service::<O>(find::<O>(rest, top::SERVICE)?).map(Self::Service),
-            command::NEW_DEST => {
-                Self::destination::<O>(find::<O>(rest, top::DEST)?, family).map(Self::Destination)
+            command::NEW_SERVICE => {
+                Self::read_service::<O>(find::<O>(rest, top::SERVICE)?).map(Self::Service)
             }
-            command::NEW_DAEMON => Self::daemon::<O>(find::<O>(rest, top::DAEMON)?).map(Self::Daemon),
+            command::NEW_DEST => {
+                Self::read_destination::<O>(find::<O>(rest, top::DEST)?, family).map(Self::Destination)
+            }
+            command::NEW_DAEMON => Self::read_daemon::<O>(find::<O>(rest, top::DAEMON)?).map(Self::Daemon),
             command::SET_CONFIG => {
                 let mut timeouts = Timeouts::default();
                 for attribute in attributes::<O>(rest) {
@@ -142,7 +176,7 @@ impl Reply {
         }
     }
 
-    fn service<O: Order>(bytes: &[u8]) -> Result<ServiceEntry, DecodeError> {
+    fn read_service<O: Order>(bytes: &[u8]) -> Result<ServiceEntry, DecodeError> {
         let mut fields = ServiceFields::default();
         let mut counters = Counters::default();
         let mut unknown = Vec::new();
@@ -165,7 +199,7 @@ impl Reply {
         })
     }
 
-    fn destination<O: Order>(bytes: &[u8], family: Family) -> Result<DestinationEntry, DecodeError> {
+    fn read_destination<O: Order>(bytes: &[u8], family: Family) -> Result<DestinationEntry, DecodeError> {
         let mut fields = DestinationFields::default();
         let mut counters = Counters::default();
         let (mut active, mut inactive, mut persistent) = (0, 0, 0);
@@ -195,7 +229,7 @@ impl Reply {
         })
     }
 
-    fn daemon<O: Order>(bytes: &[u8]) -> Result<DaemonEntry, DecodeError> {
+    fn read_daemon<O: Order>(bytes: &[u8]) -> Result<DaemonEntry, DecodeError> {
         let mut fields = DaemonFields::default();
         let mut unknown = Vec::new();
         for attribute in attributes::<O>(bytes) {

@@ -147,7 +147,20 @@ impl Request {
                 Some(destination.endpoint)
             }
             Self::DeleteDestination(_, endpoint) => Some(*endpoint),
-            _ => None,
+            Self::AddService(_)
+            | Self::EditService(_)
+            | Self::DeleteService(_)
+            | Self::Service(_)
+            | Self::Services
+            | Self::Destinations(_)
+            | Self::StartDaemon(_)
+            | Self::StopDaemon(_)
+            | Self::Daemons
+            | Self::SetTimeouts(_)
+            | Self::Timeouts
+            | Self::Info
+            | Self::Zero(_)
+            | Self::Flush => None,
         }
     }
 
