@@ -201,3 +201,44 @@ fn it_can_be_read_on_a_phone_in_the_dark_and_without_eyes() {
     );
     assert_eq!(browser.complaints, [""; 0]);
 }
+
+#[test]
+#[ignore = "needs chromium-headless-shell"]
+fn a_thousand_virtual_servers_are_folded_and_an_open_one_stays_open() {
+    let servers = |error: &str| -> Vec<Value> {
+        (0..1000)
+            .map(|number| {
+                let mut server = server(
+                    &format!("10.1.{}.{}:80", number / 250, number % 250),
+                    "down",
+                    error,
+                );
+                let pair = server["real_servers"].as_array().unwrap();
+                let reals = vec![pair.clone(); 5].concat();
+                server["real_servers"] = json!(reals);
+                server
+            })
+            .collect()
+    };
+    let (fake, _http, mut browser) = start(status(&[], &servers("connection refused")));
+    browser.until("document.querySelectorAll('article').length === 1000");
+    browser.until("document.querySelector('#summary').innerText.includes('5000 of 10000 real servers up')");
+    assert_eq!(browser.evaluate("document.querySelectorAll('tr').length"), 0);
+    browser.evaluate(
+        "document.querySelectorAll('summary')[7].focus(); document.querySelectorAll('summary')[7].click()",
+    );
+    browser.until("document.querySelectorAll('tbody tr').length === 10");
+    fake.set(status(&[], &servers("no route to host")));
+    browser.until("document.querySelectorAll('article')[7].innerText.includes('no route to host')");
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('details[open]').length"),
+        1
+    );
+    assert_eq!(
+        browser.evaluate("document.activeElement === document.querySelectorAll('summary')[7]"),
+        true
+    );
+    browser.evaluate("document.querySelectorAll('summary')[7].click()");
+    browser.until("document.querySelectorAll('tr').length === 0");
+    assert_eq!(browser.complaints, [""; 0]);
+}

@@ -2,8 +2,9 @@
 // markup. No dependency, no build step.
 "use strict";
 
-const POLL = 2000;
-const MANY = 30; // From so many virtual servers on, their tables are folded.
+const POLL = 2000; // Milliseconds; longer where an answer takes long.
+const MANY = 30; // From so many virtual servers on, their tables are folded, and made only when they are opened.
+const opened = new Set();
 
 const byId = (id) => document.getElementById(id);
 
@@ -67,9 +68,11 @@ function reconcile(parent, items, key, build) {
     let entry = old.get(name);
     if (!entry || entry.said !== said) {
       const open = entry && entry.element.querySelector("details[open]") !== null;
+      const focused = entry && entry.element.contains(document.activeElement);
       const element = build(item);
       if (open && element.querySelector("details")) element.querySelector("details").open = true;
       if (entry) entry.element.replaceWith(element);
+      if (focused && element.querySelector("summary")) element.querySelector("summary").focus({ preventScroll: true });
       entry = { said, element };
     }
     kept.set(name, entry);
@@ -155,15 +158,38 @@ function realServer(server) {
     make("td", { class: "checks" }, ...list(server.checks).map(check)));
 }
 
-function virtualServer(item) {
-  const { server, folded } = item;
+/// Closed, it is no more than its figures: what changes inside with every check is not looked at.
+function listed(server, folded) {
   const reals = list(server.real_servers);
   const up = reals.filter((real) => real.state === "up").length;
+  const shown = folded && !opened.has(server.name) ? { ...server, real_servers: undefined } : server;
+  return { server: shown, folded, figures: `${up} of ${plural(reals.length, "real server", "real servers")} up` };
+}
+
+function realServers({ server, figures }) {
   const heads = ["real server", "state", "weight", "checks"];
-  const table = make("table", { class: "servers" },
-    make("caption", null, `${up} of ${plural(reals.length, "real server", "real servers")} up`),
+  return make("table", { class: "servers" },
+    make("caption", null, figures),
     make("thead", null, make("tr", null, ...heads.map((head) => make("th", head === "weight" ? { scope: "col", class: "number" } : { scope: "col" }, head)))),
-    make("tbody", null, ...reals.map(realServer)));
+    make("tbody", null, ...list(server.real_servers).map(realServer)));
+}
+
+function folding(item) {
+  const name = item.server.name;
+  const details = make("details", null, make("summary", null, item.figures));
+  if (opened.has(name)) details.append(realServers(item));
+  details.open = opened.has(name);
+  details.addEventListener("toggle", () => {
+    if (details.open === opened.has(name)) return;
+    if (details.open) opened.add(name);
+    else opened.delete(name);
+    show(...lastShown);
+  });
+  return details;
+}
+
+function virtualServer(item) {
+  const { server, folded } = item;
   const quorum = server.quorum_met ? make("span", { class: "pill up" }, "quorum met") : make("span", { class: "pill down" }, "quorum lost");
   return make("article", { class: "card" },
     make("div", { class: "head" }, make("h3", null, text(server.name)), quorum),
@@ -173,7 +199,7 @@ function virtualServer(item) {
       fact("forwarding", text(server.forwarding)),
       fact("quorum", text(server.quorum)),
       ...(server.sorry_server ? [fact("sorry server", text(server.sorry_server))] : [])),
-    folded ? make("details", null, make("summary", null, `${up} of ${reals.length} up`), table) : table);
+    folded ? folding(item) : realServers(item));
 }
 
 // keepalived's word for it is that of its scripts; people get that of the standard.
@@ -185,7 +211,10 @@ function happened(event) {
     make("span", null, words, event.reason ? `: ${event.reason}` : ""));
 }
 
+let lastShown = null;
+
 function show(status, history) {
+  lastShown = [status, history];
   const routers = list(status.virtual_routers);
   const servers = list(status.virtual_servers);
   const told = history.virtual_routers || {};
@@ -195,7 +224,7 @@ function show(status, history) {
     routers.map((router) => ({ router: { ...router, statistics: undefined }, spans: list(told[router.name]) })), ({ router }) => router.name, router);
   const folded = servers.length >= MANY;
   reconcile(byId("servers").querySelector(".cards"),
-    servers.map((server) => ({ server, folded })), ({ server }, index) => `${index} ${server.name}`, virtualServer);
+    servers.map((server) => listed(server, folded)), ({ server }, index) => `${index} ${server.name}`, virtualServer);
   reconcile(byId("tracked").querySelector(".chips"), list(status.tracked), (tracked) => `${tracked.kind} ${tracked.name}`,
     (tracked) => make("li", null, make("span", null, make("span", { class: "soft" }, `${text(tracked.kind)} `), text(tracked.name)), pill(tracked.state)));
   reconcile(byId("events").querySelector(".log"), list(history.events).slice(-40).reverse(), (event) => event.sequence, happened);
@@ -222,6 +251,7 @@ let lastSeen = null;
 
 async function look() {
   const live = byId("live");
+  const begun = performance.now();
   if (!document.hidden) {
     try {
       const [status, history] = await Promise.all([read("status"), read("history")]);
@@ -235,7 +265,7 @@ async function look() {
       console.warn(`no answer: ${error}`);
     }
   }
-  setTimeout(look, POLL);
+  setTimeout(look, Math.max(POLL, 5 * (performance.now() - begun)));
 }
 
 document.addEventListener("visibilitychange", refreshTimes);
