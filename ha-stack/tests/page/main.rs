@@ -52,6 +52,9 @@ fn router(name: &str, state: &str, reason: &str, active: Option<&str>) -> Value 
 fn server(name: &str, second_is: &str, error: &str) -> Value {
     let real = |address: &str, state: &str, error: Option<&str>| {
         json!({"address": address, "weight": 1, "effective_weight": 1, "state": state,
+            "order": (state == "drain").then_some("drain"), "active_connections": 12, "inactive_connections": 3,
+            "traffic": {"connections": 4711, "packets_in": 1, "packets_out": 2, "bytes_in": 1_500_000, "bytes_out": 2,
+                "connections_per_second": 42, "bytes_in_per_second": 2_500, "bytes_out_per_second": 3_000_000},
             "checks": [{"type": "http", "state": state, "last_error": error, "last_latency_us": 1234}]})
     };
     json!({

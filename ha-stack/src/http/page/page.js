@@ -149,12 +149,41 @@ function check(item) {
   return line;
 }
 
+function amount(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  let value = Number(bytes);
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
+/// What is carried now, and since when the row exists.
+function traffic(carried) {
+  const bytes = `${amount(carried.bytes_in_per_second)}/s in, ${amount(carried.bytes_out_per_second)}/s out`;
+  const title = `${carried.connections} connections, ${amount(carried.bytes_in)} in and ${amount(carried.bytes_out)} out since the row exists`;
+  return make("span", { title }, `${carried.connections_per_second}/s`, make("span", { class: "soft" }, ` ${bytes}`));
+}
+
+function load(server) {
+  const parts = [];
+  if (Number.isFinite(server.active_connections)) {
+    const inactive = server.inactive_connections ? `, ${server.inactive_connections} inactive` : "";
+    parts.push(make("div", null, `${server.active_connections} active`, make("span", { class: "soft" }, inactive)));
+  }
+  if (server.traffic) parts.push(make("div", null, traffic(server.traffic)));
+  return parts;
+}
+
 function realServer(server) {
   const weight = server.effective_weight === server.weight ? text(server.weight) : `${server.effective_weight} (of ${server.weight})`;
   return make("tr", null,
     make("th", { scope: "row" }, text(server.address)),
-    make("td", null, pill(server.state)),
+    make("td", null, pill(server.state), ...(server.order ? [" ", make("span", { class: "pill drain", title: "ordered by an operator" }, text(server.order))] : [])),
     make("td", { class: "number", "data-label": "weight" }, weight),
+    make("td", { class: "load", "data-label": "connections" }, ...load(server)),
     make("td", { class: "checks" }, ...list(server.checks).map(check)));
 }
 
@@ -167,7 +196,7 @@ function listed(server, folded) {
 }
 
 function realServers({ server, figures }) {
-  const heads = ["real server", "state", "weight", "checks"];
+  const heads = ["real server", "state", "weight", "connections", "checks"];
   return make("table", { class: "servers" },
     make("caption", null, figures),
     make("thead", null, make("tr", null, ...heads.map((head) => make("th", head === "weight" ? { scope: "col", class: "number" } : { scope: "col" }, head)))),
@@ -198,7 +227,8 @@ function virtualServer(item) {
       fact("scheduler", text(server.scheduler)),
       fact("forwarding", text(server.forwarding)),
       fact("quorum", text(server.quorum)),
-      ...(server.sorry_server ? [fact("sorry server", text(server.sorry_server))] : [])),
+      ...(server.traffic ? [fact("connections", traffic(server.traffic))] : []),
+      ...(server.sorry_server ? [fact("sorry server", text(server.sorry_server), ...(server.sorry_server_active ? [" ", make("span", { class: "pill drain" }, "answers now")] : []))] : [])),
     folded ? folding(item) : realServers(item));
 }
 
@@ -233,7 +263,7 @@ function show(status, history) {
   const reals = servers.flatMap((server) => list(server.real_servers));
   const parts = [];
   if (routers.length > 0) parts.push(`${active} of ${plural(routers.length, "virtual router", "virtual routers")} active here`);
-  if (servers.length > 0) parts.push(`${reals.filter((real) => real.state === "up").length} of ${plural(reals.length, "real server", "real servers")} up, through ${text(status.data_plane)}`);
+  if (servers.length > 0) parts.push(`${reals.filter((real) => real.state === "up").length} of ${plural(reals.length, "real server", "real servers")} up, ${status.data_plane === "none" ? "but nothing carries traffic to them" : `through ${text(status.data_plane)}`}`);
   const summary = parts.join(" · ") || "Nothing is configured";
   // Only what is different is read out.
   if (byId("summary").textContent !== summary) byId("summary").textContent = summary;
