@@ -46,10 +46,10 @@ impl AsyncClient {
         Self::from_opening(Client::open).await
     }
 
-    /// Opens a socket in the network namespace of this descriptor.
+    /// Opens a socket in the network namespace of this descriptor (of `/proc/PID/ns/net`, say).
     ///
     /// # Errors
-    /// [`Error::NoIpvs`], [`Error::Transport`].
+    /// [`Error::NoIpvs`], [`Error::Transport`]; entering the namespace needs CAP_SYS_ADMIN over it.
     pub async fn open_in(namespace: OwnedFd) -> Result<Self, Error> {
         Self::from_opening(move || Client::open_in(std::os::fd::AsFd::as_fd(&namespace))).await
     }
@@ -57,7 +57,7 @@ impl AsyncClient {
     /// Opens a socket in the network namespace of this name, as `ip netns` gives them.
     ///
     /// # Errors
-    /// [`Error::Namespace`], [`Error::NoIpvs`], [`Error::Transport`].
+    /// [`Error::Namespace`] if there is none of that name; those of [`open_in`](Self::open_in).
     pub async fn open_named(namespace: &str) -> Result<Self, Error> {
         let namespace = namespace.to_owned();
         Self::from_opening(move || Client::open_named(&namespace)).await
@@ -174,7 +174,8 @@ impl<T: Transport + Send + 'static> AsyncClient<T> {
     ///
     /// # Errors
     /// [`Reason::ServiceNotFound`], [`Reason::DestinationExists`], [`Reason::MixedFamilies`],
-    /// [`Reason::MixedFamiliesAndDaemon`], [`Reason::AddressNotUsable`]; those of [every call](Self#errors).
+    /// [`Reason::MixedFamiliesAndDaemon`], [`Reason::AddressNotUsable`], [`Reason::TunnelPort`] of a
+    /// [`Tunnel::Other`](crate::Tunnel::Other); those of [every call](Self#errors).
     pub async fn add_destination(&self, service: ServiceKey, destination: Destination) -> Result<(), Error> {
         self.run(move |session| session.change(Request::AddDestination(service, destination)))
             .await
@@ -186,7 +187,8 @@ impl<T: Transport + Send + 'static> AsyncClient<T> {
     /// Kernel: SET_DEST.
     ///
     /// # Errors
-    /// [`Reason::ServiceNotFound`], [`Reason::DestinationNotFound`]; those of [every call](Self#errors).
+    /// [`Reason::ServiceNotFound`], [`Reason::DestinationNotFound`], and of what it is to become those of
+    /// [`add_destination`](Self::add_destination); those of [every call](Self#errors).
     pub async fn edit_destination(&self, service: ServiceKey, destination: Destination) -> Result<(), Error> {
         self.run(move |session| session.change(Request::EditDestination(service, destination)))
             .await
@@ -297,9 +299,10 @@ impl<T: Transport + Send + 'static> AsyncClient<T> {
         self.run(move |session| session.snapshot(|_| true)).await
     }
 
-    /// Makes the table as it is wanted, by the smallest change: see [`plan`](crate::plan). It starts over if
-    /// somebody else changes the same services meanwhile, and finds nothing to do when there is nothing. Killed
-    /// half-way, the next one finishes it.
+    /// Makes the table as it is wanted, by the smallest change: see [`plan`](crate::plan). It starts over, three
+    /// times at most, if a change is refused because somebody else changed the same services meanwhile; what was changed
+    /// behind its last look is found by the next one. It finds nothing to do when there is nothing. Killed half-way, the
+    /// next one finishes it.
     ///
     /// Kernel: those of a snapshot, then the changes.
     ///

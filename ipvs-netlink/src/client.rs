@@ -173,7 +173,8 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     /// [`Reason::ServiceNotFound`], [`Reason::DestinationExists`], [`Reason::MixedFamilies`],
-    /// [`Reason::MixedFamiliesAndDaemon`], [`Reason::AddressNotUsable`]; those of [every call](Self#errors).
+    /// [`Reason::MixedFamiliesAndDaemon`], [`Reason::AddressNotUsable`], [`Reason::TunnelPort`] of a
+    /// [`Tunnel::Other`](crate::Tunnel::Other); those of [every call](Self#errors).
     pub fn add_destination(&self, service: ServiceKey, destination: Destination) -> Result<(), Error> {
         let mut session = self.session();
         session.change(Request::AddDestination(service, destination))
@@ -185,7 +186,8 @@ impl<T: Transport> Client<T> {
     /// Kernel: SET_DEST.
     ///
     /// # Errors
-    /// [`Reason::ServiceNotFound`], [`Reason::DestinationNotFound`]; those of [every call](Self#errors).
+    /// [`Reason::ServiceNotFound`], [`Reason::DestinationNotFound`], and of what it is to become those of
+    /// [`add_destination`](Self::add_destination); those of [every call](Self#errors).
     pub fn edit_destination(&self, service: ServiceKey, destination: Destination) -> Result<(), Error> {
         let mut session = self.session();
         session.change(Request::EditDestination(service, destination))
@@ -302,9 +304,10 @@ impl<T: Transport> Client<T> {
         session.snapshot(|_| true)
     }
 
-    /// Makes the table as it is wanted, by the smallest change: see [`plan`](crate::plan). It starts over if
-    /// somebody else changes the same services meanwhile, and finds nothing to do when there is nothing. Killed
-    /// half-way, the next one finishes it.
+    /// Makes the table as it is wanted, by the smallest change: see [`plan`](crate::plan). It starts over, three
+    /// times at most, if a change is refused because somebody else changed the same services meanwhile; what was changed
+    /// behind its last look is found by the next one. It finds nothing to do when there is nothing. Killed half-way, the
+    /// next one finishes it.
     ///
     /// Kernel: those of a snapshot, then the changes.
     ///
