@@ -4,8 +4,8 @@
 //!
 //! Six servers of weights 1, 1, 2, 3, 4 and 8, each of which serves as many requests at a time as it weighs and queues the
 //! rest. Requests come in bursts, a tenth of them fifteen times as long as the others, from two hundred clients for
-//! forty sites, a few of which are asked for much more than the others. In a panel each band is a server, as high as its
-//! queue per weight is long at that time: even pale bands are good, a dark one is a server that falls behind.
+//! forty sites, a few of which are asked for much more than the others. In a panel each band is a server, as dark as
+//! its queue per weight is long at that time: even pale bands are good, a dark one is a server that falls behind.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -37,8 +37,9 @@ fn main() -> Result<(), Error> {
         picture,
         "<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' font-family='sans-serif' \
          font-size='11'>\n<rect width='100%' height='100%' fill='white'/>\n<text x='20' y='26' font-size='18'>A bursty load \
-         over six servers of weights 1, 1, 2, 3, 4, 8</text>\n<text x='20' y='46' fill='#555'>each band is a server; its \
-         shade is its connections for its weight, from none (white) to eight and more (dark)</text>\n"
+         over six servers of weights 1, 1, 2, 3, 4, 8</text>\n<text x='20' y='46' fill='#555'>each band is a server in the \
+         course of time, its weight on the left and the requests it got on the right; its shade is its connections for its \
+         weight, from none (white) to eight and more (dark)</text>\n"
     );
     for (index, kind) in SchedulerKind::ALL.into_iter().enumerate() {
         let run = simulate(kind)?;

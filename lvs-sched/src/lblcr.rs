@@ -14,7 +14,12 @@ use crate::scheduler::{Event, Scheduler};
 /// busy the one that `wlc` picks joins the set. A set that did not change for the expiration time loses its most loaded.
 ///
 /// Kernel behaviour: `ip_vs_lblcr`. The cost of a choice grows with the set, which is small unless one destination draws
-/// more than several back ends can serve.
+/// more than several back ends can serve: each member costs a few nanoseconds (`docs/performance.md`).
+///
+/// # Deviation
+/// Back ends that left the list stay in the kernel's set until it sheds them, one for each expiration time. Here they
+/// leave when the set has grown to [`MOST_MEMBERS`] and twice the list, so that a set stays bounded however often back ends are
+/// replaced.
 #[derive(Debug)]
 pub(crate) struct Lblcr {
     cache: Cache<Set>,
@@ -84,6 +89,9 @@ impl Scheduler for Lblcr {
         }
         let id = least_loaded(&self.loads, backends)?;
         if !set.members.contains(&id) {
+            if set.members.len() >= MOST_MEMBERS.max(2 * backends.len()) {
+                set.forget_removed(backends);
+            }
             backends.hold(id);
             set.members.push(id);
             set.changed = now;
@@ -117,12 +125,26 @@ impl Set {
         }
     }
 
+    /// Drops the members that left the list.
+    fn forget_removed(&mut self, backends: &Backends) {
+        self.members.retain(|&id| {
+            let listed = backends.get(id).is_some();
+            if !listed {
+                backends.let_go(id);
+            }
+            listed
+        });
+    }
+
     fn release(self, backends: &Backends) {
         for id in self.members {
             backends.let_go(id);
         }
     }
 }
+
+/// Smaller sets are as the kernel's.
+pub(crate) const MOST_MEMBERS: usize = 64;
 
 /// Whether `a` has strictly less overhead for its weight than `b`.
 fn lighter(a: BackendRef<'_>, b: BackendRef<'_>) -> bool {

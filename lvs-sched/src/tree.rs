@@ -4,11 +4,13 @@ use alloc::vec::Vec;
 
 /// Finds the position of the least quotient `cost / weight`, the first of equals.
 ///
-/// A tournament: each node holds the winner below it, the left child wins unless the right one is strictly better, and
-/// weight 0 never wins. Setting a leaf costs a comparison for each level up to where nothing changes any more.
-#[derive(Clone, Debug, Default)]
+/// A tournament: each pair sends its winner up, the left one unless the right one is strictly better, and weight 0 never
+/// wins. Setting a leaf costs a comparison for each level up to where nothing changes any more.
+#[derive(Clone, Debug)]
 pub(crate) struct Tournament {
-    nodes: Vec<Entrant>,
+    /// Pair `i` has the winners of the pairs `2i` and `2i + 1`; the leaves lie in the later half. Pair 0 is not used.
+    pairs: Vec<[Entrant; 2]>,
+    winner: Entrant,
 }
 
 /// One position in a [`Tournament`].
@@ -19,18 +21,25 @@ struct Entrant {
     position: u32,
 }
 
+impl Default for Tournament {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl Tournament {
     /// A tournament without entrants for a power of two of positions.
     pub(crate) fn new(positions: usize) -> Self {
         Self {
-            nodes: alloc::vec![Entrant::ABSENT; 2 * positions],
+            pairs: alloc::vec![[Entrant::ABSENT; 2]; positions],
+            winner: Entrant::ABSENT,
         }
     }
 
     /// Enters a position, or with weight 0 withdraws it.
     #[inline]
     pub(crate) fn set(&mut self, position: usize, cost: u32, weight: u32) {
-        let entrant = if weight == 0 {
+        let mut winner = if weight == 0 {
             Entrant::ABSENT
         } else {
             Entrant {
@@ -39,26 +48,29 @@ impl Tournament {
                 position: position as u32,
             }
         };
-        let nodes = self.nodes.as_mut_slice();
-        let mut index = nodes.len() / 2 + position;
-        let mut winner = entrant;
-        while nodes[index] != winner {
-            nodes[index] = winner;
-            if index == 1 {
-                break;
-            }
-            winner = winner.against(nodes[index ^ 1], index & 1 == 0);
+        let pairs = self.pairs.as_mut_slice();
+        let mut index = pairs.len() + position;
+        while index > 1 {
+            let side = index & 1;
             index /= 2;
+            let pair = &mut pairs[index];
+            if pair[side] == winner {
+                return;
+            }
+            pair[side] = winner;
+            winner = better(pair[0], pair[1]);
         }
+        self.winner = winner;
     }
 
     /// The winner.
     #[inline]
-    pub(crate) fn first(&self) -> Option<usize> {
-        self.nodes
-            .get(1)
-            .filter(|winner| winner.weight > 0)
-            .map(|winner| winner.position as usize)
+    pub(crate) const fn first(&self) -> Option<usize> {
+        if self.winner.weight > 0 {
+            Some(self.winner.position as usize)
+        } else {
+            None
+        }
     }
 }
 
@@ -68,18 +80,16 @@ impl Entrant {
         weight: 0,
         position: 0,
     };
+}
 
-    /// The better of two, of equals the left one: the least `cost / weight`, without dividing. The absent one has weight 0
-    /// and a cost above 0, so it loses against anybody and cannot beat anybody.
-    #[inline]
-    fn against(self, sibling: Self, is_left: bool) -> Self {
-        let ours = u64::from(self.cost) * u64::from(sibling.weight);
-        let theirs = u64::from(sibling.cost) * u64::from(self.weight);
-        if ours < theirs + u64::from(is_left) {
-            self
-        } else {
-            sibling
-        }
+/// The one with the least `cost / weight`, of equals the left one, without dividing. The absent one has weight 0 and a cost
+/// above 0, so it loses against anybody and cannot beat anybody.
+#[inline]
+const fn better(left: Entrant, right: Entrant) -> Entrant {
+    if (right.cost as u64) * (left.weight as u64) < (left.cost as u64) * (right.weight as u64) {
+        right
+    } else {
+        left
     }
 }
 
@@ -218,10 +228,11 @@ impl SumTree {
         let mut index = 1;
         while index < leaves {
             index *= 2;
-            if self.nodes[index] < rest {
-                rest -= self.nodes[index];
-                index += 1;
-            }
+            // Which way it goes is chance, so without a branch.
+            let left = self.nodes[index];
+            let right = left < rest;
+            rest -= left * u64::from(right);
+            index += usize::from(right);
         }
         index - leaves
     }

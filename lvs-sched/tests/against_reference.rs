@@ -310,6 +310,30 @@ fn agree(kind: SchedulerKind) {
     }
 }
 
+/// One destination that is busy for ever, while the back ends are replaced again and again: its set does not grow without end.
+#[test]
+fn a_set_of_lblcr_forgets_who_left() {
+    let mut pair = Pair::new(SchedulerKind::Lblcr, &Options::default(), 1);
+    let mut largest = 0;
+    for round in 0..300 {
+        let mut steps = vec![Operation::Add(Spec::new(1))];
+        steps.extend([const { Operation::Pick(Flow::ANY, true) }; 3]);
+        if round > 5 {
+            steps.push(Operation::Remove(0));
+        }
+        for step in &steps {
+            pair.apply(step).unwrap();
+        }
+        let state = State::of(&pair.pool);
+        largest = state
+            .remembered
+            .iter()
+            .map(|set| set.1.len())
+            .fold(largest, usize::max);
+    }
+    assert_eq!(largest, 64);
+}
+
 macro_rules! schedulers {
     ($($name:ident: $kind:ident,)*) => {
         $(#[test]

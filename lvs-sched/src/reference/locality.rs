@@ -7,6 +7,7 @@ use super::{Model, Server};
 use crate::environment::{Instant, nanos};
 use crate::flow::Flow;
 use crate::hash::{address_key, golden};
+use crate::lblcr::MOST_MEMBERS;
 
 /// What is remembered of one destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +150,11 @@ impl Model {
         let name = self.wlc()?;
         let entry = &mut self.locality.entries[entry];
         if !entry.servers.contains(&name) {
+            if entry.servers.len() >= MOST_MEMBERS.max(2 * self.list.len()) {
+                entry
+                    .servers
+                    .retain(|&name| self.list.iter().any(|server| server.name == name));
+            }
             entry.servers.insert(0, name);
             entry.changed = now.as_nanos();
         }
