@@ -200,7 +200,8 @@ impl<T> SharedPool<T> {
         self.update(|edits| edits.remove(id))
     }
 
-    /// Makes many changes under one lock; picks see all of them or none.
+    /// Makes many changes under one lock; picks see all of them or none. Do not use the pool itself inside: it would wait for
+    /// itself.
     pub fn update<R>(&self, change: impl FnOnce(&mut Edits<'_, T>) -> R) -> R {
         let shared = &self.handle.shared;
         let mut state = shared.lock();

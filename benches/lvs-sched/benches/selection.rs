@@ -156,6 +156,17 @@ fn connections(criterion: &mut Criterion) {
             turnover(bencher, pool(kind, BACKENDS), &flows)
         });
     }
+    // The most that a choice of lblcr can cost: a destination so busy that everybody serves it.
+    group.bench_function("lblcr, all in one set", |bencher| {
+        let mut pool = pool(SchedulerKind::Lblcr, BACKENDS);
+        let mut open: VecDeque<_> = (0..8 * BACKENDS).filter_map(|_| pool.pick(&Flow::ANY)).collect();
+        bencher.iter(|| {
+            if let Some(ticket) = open.pop_front() {
+                pool.close(ticket);
+            }
+            open.extend(pool.pick(&Flow::ANY));
+        });
+    });
     group.bench_function("linear scan", |bencher| {
         let weights: Vec<u32> = (0..BACKENDS).map(weight).collect();
         let mut scan = Scan {
@@ -242,7 +253,9 @@ fn shared(criterion: &mut Criterion) {
         for number in 0..backends {
             pool.add(number, Spec::new(weight(number))).unwrap();
         }
-        group.bench_function(BenchmarkId::new("relaxed wlc", backends), |bencher| {
+        // It pays where back ends carry connections.
+        let _open: Vec<_> = (0..100 * backends).map(|_| pool.pick()).collect();
+        group.bench_function(BenchmarkId::new("relaxed wlc, 100 open for each", backends), |bencher| {
             bencher.iter(|| drop(pool.pick()));
         });
     }
