@@ -376,6 +376,7 @@ fn a_relaxed_choice_is_off_by_no_more_than_is_said() {
         for size in [1, 2, 8, 64, 256] {
             let bound = 2 * size - 2 + 2 * size * (lanes as u32 - 1);
             let worst = worst_choice(threads, size);
+            println!("{threads} threads, slack {size}: {worst} off, {bound} allowed");
             assert!(
                 worst <= bound,
                 "{worst} off with {threads} threads and a slack of {size}"

@@ -1,6 +1,6 @@
 //! How much memory a back end takes.
 
-use lvs_sched::{Pool, SchedulerKind, Spec};
+use lvs_sched::{Pool, RelaxedPool, SchedulerKind, SharedPool, Spec};
 
 mod sys;
 
@@ -20,4 +20,41 @@ fn a_back_end_takes_128_bytes_at_most() {
         println!("{kind}: {:.1} bytes for each back end", bytes as f64 / 65_537.0);
         assert!(bytes <= 128 * 65_537, "{kind}: {} bytes for each", bytes / 65_537);
     }
+}
+
+/// Pools that are shared hold each back end by a counted reference of its own as well.
+#[test]
+fn a_shared_back_end_takes_256_bytes_at_most() {
+    const BACKENDS: usize = 65_537;
+    let report = |name: &str, bytes: usize| {
+        println!(
+            "{name}: {:.1} bytes for each back end",
+            bytes as f64 / BACKENDS as f64
+        );
+        assert!(
+            bytes <= 256 * BACKENDS,
+            "{name}: {} bytes for each",
+            bytes / BACKENDS
+        );
+    };
+    for kind in SchedulerKind::ALL.into_iter().filter(|kind| !kind.is_hash()) {
+        let bytes = sys::held_by(|| {
+            let pool = SharedPool::new(kind);
+            pool.update(|edits| {
+                for _ in 0..BACKENDS {
+                    edits.add((), Spec::new(1)).unwrap();
+                }
+            });
+            pool
+        });
+        report(&format!("shared {kind}"), bytes);
+    }
+    let bytes = sys::held_by(|| {
+        let pool = RelaxedPool::new(SchedulerKind::Wlc).unwrap();
+        for _ in 0..BACKENDS {
+            pool.add((), Spec::new(1)).unwrap();
+        }
+        pool
+    });
+    report("relaxed wlc", bytes);
 }
