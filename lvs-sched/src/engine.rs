@@ -81,7 +81,7 @@ impl Engine {
 #[cfg(feature = "std")]
 impl Engine {
     /// The slots of the picks to come, of which the last is followed by the first again. None if they depend on more than
-    /// the list, or are more than `limit`.
+    /// the list, or in `wrr` are more than `limit`.
     pub(crate) fn turns(&self, backends: &Backends, limit: usize) -> Option<Vec<u32>> {
         let mut weighty = backends.iter().filter(|backend| backend.weight() > 0);
         if weighty.any(|backend| backend.record.upper > 0 || !backend.eligible()) {
@@ -90,7 +90,7 @@ impl Engine {
         match self {
             Self::Rr(rr) => {
                 let period = backends.iter().filter(|backend| backend.weight() > 0).count();
-                let mut rr = (period <= limit).then(|| rr.clone())?;
+                let mut rr = rr.clone();
                 Some(
                     (0..period)
                         .filter_map(|_| Some(rr.turn(backends)?.slot))

@@ -42,7 +42,13 @@ fn slack(slack: u32) -> NonZeroU32 {
 
 #[test]
 fn a_shared_pool_picks_as_one_with_one_owner() {
-    for rules in [Rules::Current, Rules::Legacy] {
+    // Round robin takes no lock without thresholds.
+    for (rules, most) in [
+        (Rules::Current, 5),
+        (Rules::Legacy, 5),
+        (Rules::Current, 0),
+        (Rules::Legacy, 0),
+    ] {
         for kind in SchedulerKind::ALL {
             let options = Options::default().rules(rules).hash(true, false);
             let mut single = Pool::with_environment(kind, &options, Simulated::new(3));
@@ -51,10 +57,15 @@ fn a_shared_pool_picks_as_one_with_one_owner() {
             let (mut tickets, mut connections, mut ids) = (Vec::new(), Vec::new(), Vec::new());
             for step in 0..4_000 {
                 let spec = Spec::new(random(5) as u32)
-                    .thresholds([0, 3, 5][random(3)], 0)
+                    .thresholds([0, 3, 5][random(3)].min(most), 0)
                     .key(step);
                 match random(20) {
+                    // A long list, and at times a period of wrr for which there is no table.
                     0 if ids.len() < 40 => {
+                        let mut spec = spec;
+                        if random(20) == 0 {
+                            spec.weight = 70_001;
+                        }
                         ids.push((single.add(step, spec).unwrap(), shared.add(step, spec).unwrap()));
                     }
                     1 if !ids.is_empty() => {
@@ -152,6 +163,46 @@ fn threads_lose_no_connection() {
             );
         }
         assert_eq!(pool.len(), 8);
+    }
+}
+
+/// No turn is left out or given twice, though threads take them without a lock, and for `rr` not even while the list is
+/// edited over and over to what it was.
+#[test]
+fn turns_are_shared_out_exactly_between_threads() {
+    for kind in [SchedulerKind::Rr, SchedulerKind::Wrr] {
+        let pool = SharedPool::new(kind);
+        let ids: Vec<_> = (1..=5_u32)
+            .map(|weight| pool.add(weight, Spec::new(weight)).unwrap())
+            .collect();
+        let picks = thread::scope(|scope| {
+            let pickers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..1_500)
+                            .filter_map(|_| pool.pick(&Flow::ANY))
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            if kind == SchedulerKind::Rr {
+                for round in 0..300 {
+                    let place = round % ids.len();
+                    pool.set_weight(ids[place], place as u32 + 1).unwrap();
+                }
+            }
+            let each = pickers.into_iter().map(|picker| picker.join().unwrap());
+            each.collect::<Vec<_>>()
+        });
+        for status in pool.status() {
+            let share = match kind {
+                SchedulerKind::Rr => 6_000 / 5,
+                _ => 6_000 * *status.backend / 15,
+            };
+            assert_eq!(status.total, share, "{kind}");
+        }
+        drop(picks);
+        assert!(pool.status().iter().all(|status| status.total == 0));
     }
 }
 
