@@ -1,7 +1,7 @@
 //! Instruction counts of the hot paths: exact, so that they can be held to a limit on any machine.
 //!
 //! Each case of `benches/src/instructions` runs twice under callgrind, with few and with many repetitions; the
-//! difference divided by the extra repetitions is what one repetition costs.
+//! difference divided by the extra repetitions is what one repetition costs. Two cases may be held to a ratio as well.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result {
     ]))?;
     let program = root().join("target/release/instructions");
     let limits = limits()?;
-    let mut failures = Vec::new();
+    let (mut failures, mut counted) = (Vec::new(), BTreeMap::new());
     for case in read(&mut Command::new(&program))?.lines() {
         if options
             .filter
@@ -58,12 +58,27 @@ pub(crate) fn run(options: &Options) -> Result {
             MANY,
         )?;
         let each = many.saturating_sub(few) / (MANY - FEW);
+        counted.insert(case.to_owned(), each);
         match limits.get(case) {
             Some(&limit) if each <= limit => println!("{case}: {each} instructions (limit {limit})"),
             Some(&limit) => failures.push(format!("{case}: {each} instructions, over its limit of {limit}")),
             None => failures.push(format!(
                 "{case}: {each} instructions, but {LIMITS} has no limit for it"
             )),
+        }
+    }
+    for (ratio, &limit) in &limits {
+        let Some((one, other)) = ratio.split_once('/') else {
+            continue;
+        };
+        // With a filter one of them may not have been counted.
+        if let (Some(one), Some(&other)) = (counted.get(one), counted.get(other)) {
+            let percent = one * 100 / other.max(1);
+            if percent <= limit {
+                println!("{ratio}: {percent} % (limit {limit} %)");
+            } else {
+                failures.push(format!("{ratio}: {percent} %, over its limit of {limit} %"));
+            }
         }
     }
     if failures.is_empty() {
@@ -73,7 +88,7 @@ pub(crate) fn run(options: &Options) -> Result {
     }
 }
 
-/// `case limit` a line; `#` starts a comment.
+/// `case limit` a line, or `case/case percent`; `#` starts a comment.
 fn limits() -> Result<BTreeMap<String, u64>> {
     let mut limits = BTreeMap::new();
     for line in fs::read_to_string(root().join(LIMITS))?.lines() {
