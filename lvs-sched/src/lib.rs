@@ -19,6 +19,8 @@ mod account;
 mod backend;
 mod backends;
 mod bitset;
+#[cfg(feature = "std")]
+mod connection;
 mod dh;
 mod engine;
 mod environment;
@@ -68,6 +70,8 @@ mod wrr;
 pub use backend::{BackendId, BackendRef, MAX_WEIGHT, Spec};
 pub use backends::{Backends, Moves};
 #[cfg(feature = "std")]
+pub use connection::{Backend, Choices, Connection, Status};
+#[cfg(feature = "std")]
 pub use environment::System;
 pub use environment::{Environment, Instant, Simulated};
 pub use error::Error;
@@ -79,4 +83,4 @@ pub use pool::{Fallbacks, Pool, Ticket};
 pub use relaxed::{RelaxedConnection, RelaxedPool, RelaxedStatus};
 pub use scheduler::{Event, Scheduler};
 #[cfg(feature = "std")]
-pub use shared::{Backend, Choices, Connection, Edits, SharedPool, Status};
+pub use shared::{Edits, SharedPool};

@@ -5,12 +5,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
-use core::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::backend::{BackendId, Spec};
+use crate::connection::{Backend, Choices, Connection, Status};
 use crate::engine::Engine;
 use crate::environment::{Environment, System};
 use crate::error::Error;
@@ -18,7 +18,7 @@ use crate::flow::Flow;
 use crate::gauge::Gauge;
 use crate::kind::SchedulerKind;
 use crate::options::Options;
-use crate::pool_core::{Core, Count};
+use crate::pool_core::Core;
 use crate::scheduler::Scheduler;
 use crate::snapshot::{Found, Snapshot};
 
@@ -33,38 +33,13 @@ use crate::snapshot::{Found, Snapshot};
 /// - `rr`, and `wrr` while its period (the sum of weights over their greatest common divisor) is at most 65,536, where no back
 ///   end has a connection threshold: each takes the next number of a shared counter.
 ///
-/// With persistence in front everything takes the lock. For many cores and the least-connection family there is
+/// With persistence in front everything takes the lock. For many connections and the least-connection family there is
 /// [`RelaxedPool`](crate::RelaxedPool).
 ///
 /// Changes ([`add`](Self::add), [`edit`](Self::edit), [`remove`](Self::remove)) go on beside picks. For the schedulers that take
 /// no lock each makes a new table; do many at once in [`update`](Self::update).
 pub struct SharedPool<T> {
     handle: Arc<Handle<T>>,
-}
-
-/// A back end of a shared pool: its value, and its identifier. Keeps the value alive, not the connection counted.
-pub struct Backend<T> {
-    node: Arc<Node<T>>,
-}
-
-/// A counted connection to a back end, which is its value by [`Deref`]. Dropping it ends the connection.
-///
-/// It borrows nothing: send it to the task that carries the connection.
-#[must_use = "dropping the guard at once ends the connection"]
-pub struct Connection<T> {
-    node: Arc<Node<T>>,
-    /// `None` where the node itself counts.
-    count: Option<Count>,
-    active: bool,
-}
-
-/// Connections for one flow to one back end after the other, best first, until one accepts. See
-/// [`SharedPool::choices`].
-#[must_use = "nothing is picked until the iterator is asked"]
-pub struct Choices<T> {
-    pool: SharedPool<T>,
-    flow: Flow,
-    refused: Vec<BackendId>,
 }
 
 /// Changes to a shared pool under one lock. See [`SharedPool::update`].
@@ -75,33 +50,19 @@ pub struct Edits<'a, T> {
     retired: Option<Arc<Snapshot<T>>>,
 }
 
-/// What is counted about a back end of a shared pool.
-pub struct Status<T> {
-    /// Which one.
-    pub backend: Backend<T>,
-    /// What was last said of it.
-    pub spec: Spec,
-    /// Active connections.
-    pub active: u32,
-    /// All connections.
-    pub total: u32,
-    /// Whether it is over its threshold.
-    pub overloaded: bool,
-}
-
 /// Ends the cycle of pool and back ends when the last handle goes.
 struct Handle<T> {
     shared: Arc<Shared<T>>,
 }
 
-struct Shared<T> {
+pub(crate) struct Shared<T> {
     state: Mutex<State<T>>,
     /// What threads look at instead of the state, where the scheduler allows it.
     snapshot: Option<ArcSwap<Snapshot<T>>>,
 }
 
-struct State<T> {
-    core: Core,
+pub(crate) struct State<T> {
+    pub(crate) core: Core,
     /// By slot.
     nodes: Vec<Option<Arc<Node<T>>>>,
 }
@@ -109,8 +70,8 @@ struct State<T> {
 /// A back end as it is shared.
 pub(crate) struct Node<T> {
     pub(crate) id: BackendId,
-    value: T,
-    shared: Arc<Shared<T>>,
+    pub(crate) value: T,
+    pub(crate) shared: Arc<Shared<T>>,
     /// Used with a snapshot only: then connections are counted here, and the state's records follow.
     pub(crate) gauge: Gauge,
 }
@@ -309,7 +270,12 @@ impl<T> SharedPool<T> {
     }
 
     #[inline]
-    fn pick_with(&self, flow: &Flow, active: bool, refused: &[BackendId]) -> Option<Connection<T>> {
+    pub(crate) fn pick_with(
+        &self,
+        flow: &Flow,
+        active: bool,
+        refused: &[BackendId],
+    ) -> Option<Connection<T>> {
         let shared = &self.handle.shared;
         if let Some(snapshot) = &shared.snapshot {
             return Some(Connection {
@@ -363,7 +329,7 @@ impl<T> Drop for Handle<T> {
 impl<T> Shared<T> {
     /// A scheduler of the user's that panicked leaves the pool as it was: at worst one choice was not counted.
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -433,7 +399,7 @@ impl<T> Node<T> {
     }
 
     #[inline]
-    fn close(&self, active: bool) {
+    pub(crate) fn close(&self, active: bool) {
         if self.gauge.close(active) {
             self.reassess(false);
         }
@@ -526,124 +492,5 @@ impl<T> Drop for Edits<'_, T> {
             let State { core, nodes } = &mut *self.state;
             self.retired = Some(snapshot.swap(Arc::new(Snapshot::new(core, nodes))));
         }
-    }
-}
-
-impl<T> Backend<T> {
-    /// Which one.
-    #[must_use]
-    pub fn id(&self) -> BackendId {
-        self.node.id
-    }
-}
-
-impl<T> Deref for Backend<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.node.value
-    }
-}
-
-impl<T> Clone for Backend<T> {
-    fn clone(&self) -> Self {
-        Self {
-            node: self.node.clone(),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Backend<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backend")
-            .field("id", &self.id())
-            .finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for Status<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Status")
-            .field("backend", &self.backend)
-            .field("spec", &self.spec)
-            .field("active", &self.active)
-            .field("total", &self.total)
-            .field("overloaded", &self.overloaded)
-            .finish()
-    }
-}
-
-impl<T> Connection<T> {
-    /// The back end that serves it.
-    #[must_use]
-    pub fn id(&self) -> BackendId {
-        self.node.id
-    }
-
-    /// The back end, to be kept longer than the connection.
-    #[must_use]
-    pub fn backend(&self) -> Backend<T> {
-        Backend {
-            node: self.node.clone(),
-        }
-    }
-
-    /// Counts the connection among the active or the inactive ones. A TCP connection is active until it closes.
-    pub fn set_active(&mut self, active: bool) {
-        if self.active == active {
-            return;
-        }
-        self.active = active;
-        if let Some(count) = &mut self.count {
-            self.node.shared.lock().core.set_active(count, active);
-        } else {
-            self.node.gauge.set_active(active);
-        }
-    }
-}
-
-impl<T> Deref for Connection<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.node.value
-    }
-}
-
-impl<T> Drop for Connection<T> {
-    #[inline]
-    fn drop(&mut self) {
-        match &self.count {
-            Some(count) => drop(self.node.shared.lock().core.close(count)),
-            None => self.node.close(self.active),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Connection<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("id", &self.id())
-            .field("active", &self.active)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<T> Iterator for Choices<T> {
-    type Item = Connection<T>;
-
-    fn next(&mut self) -> Option<Connection<T>> {
-        let connection = self.pool.pick_with(&self.flow, true, &self.refused)?;
-        self.refused.push(connection.id());
-        Some(connection)
-    }
-}
-
-impl<T> fmt::Debug for Choices<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Choices")
-            .field("flow", &self.flow)
-            .field("refused", &self.refused)
-            .finish_non_exhaustive()
     }
 }
