@@ -30,17 +30,24 @@ impl Index {
 
     /// Adds a number; `hash_of` gives the hashes of those already inside.
     pub(crate) fn insert(&mut self, hash: u64, id: u32, hash_of: impl Fn(&Self, u32) -> u64) {
-        // At most seven eighths full: short walks at four bytes each.
-        if (self.len + 1) * 8 > self.slots.len() * 7 {
-            let bigger = (self.slots.len() * 2).max(8);
-            let old = core::mem::replace(&mut self.slots, vec![EMPTY; bigger]);
-            for id in old.into_iter().filter(|id| *id != EMPTY) {
-                let hash = hash_of(self, id);
-                self.place(hash, id);
-            }
-        }
+        self.reserve(1, hash_of);
         self.place(hash, id);
         self.len += 1;
+    }
+
+    /// Makes room for this many more at once, so that no outgrown tables are left behind.
+    pub(crate) fn reserve(&mut self, more: usize, hash_of: impl Fn(&Self, u32) -> u64) {
+        // At most seven eighths full: short walks at four bytes each.
+        let wanted = (self.len.saturating_add(more)).saturating_mul(8);
+        if wanted <= self.slots.len() * 7 {
+            return;
+        }
+        let bigger = wanted.div_ceil(7).next_power_of_two().max(8);
+        let old = core::mem::replace(&mut self.slots, vec![EMPTY; bigger]);
+        for id in old.into_iter().filter(|id| *id != EMPTY) {
+            let hash = hash_of(self, id);
+            self.place(hash, id);
+        }
     }
 
     /// Takes a number out.

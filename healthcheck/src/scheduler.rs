@@ -566,9 +566,10 @@ impl LaneState {
         if self.running >= self.most {
             return None;
         }
-        if self.ready.is_empty() && self.ready.capacity() > ROOM_TO_KEEP {
+        let room = self.ready.capacity();
+        if room > ROOM_TO_KEEP && self.ready.len() < room / 4 {
             // Everybody was due at once; that does not happen every day.
-            self.ready = VecDeque::new();
+            self.ready.shrink_to(room / 2);
         }
         self.ready.pop_front()
     }

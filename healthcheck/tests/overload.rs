@@ -104,7 +104,7 @@ fn three_thousand_targets_with_256_descriptors() {
 
 #[test]
 #[ignore = "needs root and network namespaces"]
-fn every_core_stolen() {
+fn every_core_stolen_four_times() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (_listener, port) = listener();
     let checker = Checker::builder().spawn::<u32>().unwrap();
@@ -112,7 +112,7 @@ fn every_core_stolen() {
     checker.reconcile(targets(port, Tcp::default()));
     assert_eq!(checker.initial_round().wait(Duration::from_secs(60)), 0);
     let stop = Arc::new(AtomicBool::new(false));
-    let thieves: Vec<_> = (0..2 * std::thread::available_parallelism().unwrap().get())
+    let thieves: Vec<_> = (0..4 * std::thread::available_parallelism().unwrap().get())
         .map(|_| {
             let stop = stop.clone();
             std::thread::spawn(move || {

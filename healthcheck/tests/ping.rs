@@ -14,9 +14,9 @@ use healthcheck::{
 fn thousands_of_loopback_addresses_answer_over_one_socket() {
     let checker = Checker::<u32>::spawn().unwrap();
     let policy = Arc::new(Policy {
-        interval: Duration::from_millis(500),
-        timeout: Duration::from_secs(2),
-        spread: Duration::from_millis(500),
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(30),
+        spread: Duration::from_secs(2),
         fall: NonZeroU16::MIN,
         rise: NonZeroU16::MIN,
         start: Start::Unknown,
@@ -36,7 +36,7 @@ fn thousands_of_loopback_addresses_answer_over_one_socket() {
     );
     checker.reconcile(targets.chain([v6]));
     assert_eq!(
-        checker.initial_round().wait(Duration::from_secs(6)),
+        checker.initial_round().wait(Duration::from_secs(120)),
         0,
         "{:?}",
         checker.statuses().last()

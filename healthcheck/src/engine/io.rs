@@ -182,6 +182,14 @@ impl Io {
         Ok(now.unwrap_or_else(|| self.clock.now()))
     }
 
+    /// Makes room for so many jobs: to be told before any of them is started.
+    pub(super) fn make_room(&mut self, jobs: usize) {
+        if self.places.len() < jobs {
+            self.places.reserve_exact(jobs - self.places.len());
+            self.places.resize_with(jobs, || Place::None);
+        }
+    }
+
     /// Begins an attempt. If it ends at once, its sample is in `done` already.
     pub(super) fn start(&mut self, ticket: Ticket, check: &Check, timeout: Duration, samples: u32) {
         let started = self.clock.now();
@@ -422,22 +430,22 @@ impl Io {
     }
 
     fn start_stream(&mut self, ticket: Ticket, check: &Check, started: Time) -> Result<(), Outcome> {
-        let stream = Stream::new(ticket, check, started)?;
         if let Some(slot) = self.parked.remove(&ticket.job())
             && let Some(Slot { work, .. }) = self.slot(slot)
         {
             let work = mem::replace(work, Work::Idle);
             self.idle = self.idle.saturating_sub(1);
-            if let Work::Parked(parked) = work
-                && parked.check == *check
+            if let Work::Parked(mut stream) = work
+                && stream.check() == check
             {
-                let stream = stream.over(parked.stream);
+                stream.renew(ticket, started);
                 self.place(ticket, Place::Slot(slot));
-                self.advance(slot, Box::new(stream), epoll::EventFlags::OUT);
+                self.advance(slot, stream, epoll::EventFlags::OUT);
                 return Ok(());
             }
             self.release(slot, true);
         }
+        let stream = Stream::new(ticket, check, started)?;
         let key = PoolKey::new(&check.endpoint, true);
         let (slot, fresh) = self.socket_for(&check.endpoint, &key, true)?;
         self.connect(slot, &check.endpoint, fresh)?;
@@ -511,13 +519,13 @@ impl Io {
         match mem::replace(&mut slot.work, Work::Idle) {
             // The echo of an attempt that is over.
             Work::Idle => {}
-            Work::Parked(parked) => {
+            Work::Parked(stream) => {
                 // The server closed, or said something unasked.
                 let quiet = !broken && !flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::RDHUP);
                 if quiet {
-                    slot.work = Work::Parked(parked);
+                    slot.work = Work::Parked(stream);
                 } else {
-                    self.parked.remove(&parked.job);
+                    self.parked.remove(&stream.ticket().job());
                     self.idle = self.idle.saturating_sub(1);
                     self.release(number, true);
                 }
@@ -598,12 +606,7 @@ impl Io {
             }
             Fate::Passed { passed, keep } => {
                 if keep && self.idle < self.most / 2 {
-                    let check = stream.check().clone();
-                    slot.work = Work::Parked(Box::new(Parked {
-                        job: ticket.job(),
-                        check,
-                        stream: *stream,
-                    }));
+                    slot.work = Work::Parked(stream);
                     self.idle += 1;
                     self.parked.insert(ticket.job(), number);
                 } else {
@@ -723,14 +726,7 @@ impl Io {
     fn on_ping(&mut self, _: u64) {}
 
     fn place(&mut self, ticket: Ticket, place: Place) {
-        let job = index(ticket.job());
-        if self.places.len() <= job {
-            // Numbers come in order; grow by little, for there are many of them.
-            self.places
-                .reserve_exact(job.saturating_add(1024).saturating_sub(self.places.len()));
-            self.places.resize_with(job.saturating_add(1), || Place::None);
-        }
-        if let Some(slot) = self.places.get_mut(job) {
+        if let Some(slot) = self.places.get_mut(index(ticket.job())) {
             *slot = place;
         }
     }
@@ -766,7 +762,8 @@ enum Work {
     Idle,
     Connect(Connect),
     Stream(Box<Stream>),
-    Parked(Box<Parked>),
+    /// Between two attempts over one connection.
+    Parked(Box<Stream>),
     #[cfg(any(feature = "dns", feature = "udp"))]
     Datagram(Box<Datagram>),
     #[cfg(feature = "script")]
@@ -778,12 +775,6 @@ struct Connect {
     started: Time,
     close: Close,
     own: Option<NonZeroU16>,
-}
-
-struct Parked {
-    job: u32,
-    check: Check,
-    stream: Stream,
 }
 
 /// Sockets of one pool can stand in for each other.

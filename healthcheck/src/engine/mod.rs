@@ -104,9 +104,14 @@ impl<K: Key> Engine<K> {
             let sample = self.io.stop(ticket);
             monitor.expire(now, ticket, sample);
         }
+        self.io.make_room(monitor.room());
         // Attempts that end at once may leave room for others; a few rounds are enough, the rest is for the next turn.
+        let mut left = STARTS_IN_A_TURN;
         for _ in 0..4 {
-            while let Some(attempt) = monitor.poll_start() {
+            while left > 0
+                && let Some(attempt) = monitor.poll_start()
+            {
+                left -= 1;
                 self.io
                     .start(attempt.ticket, attempt.plan, attempt.timeout, attempt.samples);
             }
@@ -137,6 +142,9 @@ impl<K: Key> Engine<K> {
         let now = self.io.clock.now();
         let next = [next, self.io.chores(now)].into_iter().flatten().min();
         self.shared.announce(guard);
+        if left == 0 {
+            return Ok(Some(Duration::ZERO));
+        }
         Ok(next.map(|next| next.since(now)))
     }
 }
@@ -178,5 +186,8 @@ pub(crate) fn wake(fd: &OwnedFd) {
 
 pub(crate) const ALL_LANES: u8 = LANES;
 
+/// After so many starts the answers are looked at before there are more: near targets have answered by then, and a few sockets
+/// that the caches still know serve them all.
+const STARTS_IN_A_TURN: u32 = 64;
 /// Between attempts to have more connections at once after the system ran out.
 const TRY_AGAIN: Duration = Duration::from_secs(1);

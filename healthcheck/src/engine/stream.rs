@@ -77,11 +77,12 @@ impl Stream {
         })
     }
 
-    /// The same attempt over a connection that stands already.
-    pub(super) fn over(mut self, before: Self) -> Self {
-        self.layer = before.layer;
+    /// Becomes the next attempt, over the connection of the one that passed.
+    pub(super) fn renew(&mut self, ticket: Ticket, started: Time) {
+        self.ticket = ticket;
+        self.started = started;
+        self.phase = Phase::Connecting;
         self.inherited = true;
-        self
     }
 
     pub(super) const fn ticket(&self) -> Ticket {

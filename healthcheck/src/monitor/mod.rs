@@ -396,6 +396,12 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         self.jobs.iter().flatten().count()
     }
 
+    /// How many jobs there is room for, to make as much room elsewhere.
+    #[cfg(feature = "engine")]
+    pub(crate) const fn room(&self) -> usize {
+        self.jobs.capacity()
+    }
+
     /// Counters since the start.
     pub const fn totals(&self) -> Totals {
         self.totals

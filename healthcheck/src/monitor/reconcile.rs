@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::target::{Job, Numbers, Plan, Target, TargetSpec};
 use super::{Monitor, Verdict, index};
 use crate::health::HealthState;
+use crate::index::Index;
 use crate::policy::Policy;
 use crate::scheduler::NO_HOST;
 use crate::time::Time;
@@ -48,9 +49,10 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
     /// Begins a reconciliation towards about so many targets.
     pub(crate) fn begin_reconcile(&mut self, about: usize) -> Reconciliation<K> {
         self.round = self.round.wrapping_add(1);
-        self.reserve(about.saturating_sub(self.len()));
+        let more = about.saturating_sub(self.len());
+        self.reserve(more);
         let diff = Diff {
-            added: Vec::new(),
+            added: Vec::with_capacity(more),
             removed: Vec::new(),
             changed: Vec::new(),
             unchanged: 0,
@@ -111,6 +113,8 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
             .reserve_exact(more.saturating_sub(self.free_targets.len()));
         self.jobs.reserve_exact(more);
         self.scheduler.reserve(more);
+        self.by_key.reserve(more, hash_of_target(&self.targets));
+        self.by_plan.reserve(more, hash_of_job(&self.jobs));
     }
 
     fn add_target(&mut self, now: Time, round: u32, spec: TargetSpec<K, P>) {
@@ -138,13 +142,7 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         if let Some(slot) = self.targets.get_mut(index(id)) {
             *slot = Some(target);
         }
-        let targets = &self.targets;
-        self.by_key.insert(hash, id, |by_key, id| {
-            targets
-                .get(index(id))
-                .and_then(Option::as_ref)
-                .map_or(0, |target| by_key.hash(&target.key))
-        });
+        self.by_key.insert(hash, id, hash_of_target(&self.targets));
         let mut jobs = Numbers::default();
         for (plan, policy) in spec.checks {
             let number = self.join(id, plan, policy, None, true);
@@ -221,13 +219,7 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
             self.leave(id, number, active);
         }
         let hash = self.by_key.hash(&self.target(id)?.key);
-        let targets = &self.targets;
-        self.by_key.remove(hash, id, |by_key, id| {
-            targets
-                .get(index(id))
-                .and_then(Option::as_ref)
-                .map_or(0, |target| by_key.hash(&target.key))
-        });
+        self.by_key.remove(hash, id, hash_of_target(&self.targets));
         for reader in self.readers.iter_mut().flatten() {
             reader.forget(id);
         }
@@ -307,12 +299,7 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         if let Some(slot) = self.jobs.get_mut(index(number)) {
             *slot = Some(job);
         }
-        let jobs = &self.jobs;
-        self.by_plan.insert(hash, number, |by_plan, number| {
-            jobs.get(index(number))
-                .and_then(Option::as_ref)
-                .map_or(0, |job| by_plan.hash(&job.plan))
-        });
+        self.by_plan.insert(hash, number, hash_of_job(&self.jobs));
         self.count_pending(false, pending);
         if !active {
             self.scheduler.pause(number);
@@ -341,12 +328,7 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         let Some(hash) = self.job(number).map(|job| self.by_plan.hash(&job.plan)) else {
             return;
         };
-        let jobs = &self.jobs;
-        self.by_plan.remove(hash, number, |by_plan, number| {
-            jobs.get(index(number))
-                .and_then(Option::as_ref)
-                .map_or(0, |job| by_plan.hash(&job.plan))
-        });
+        self.by_plan.remove(hash, number, hash_of_job(&self.jobs));
         let job = self.jobs.get_mut(index(number)).and_then(Option::take);
         if let Some(host) = job.and_then(|job| job.plan.host()) {
             self.hosts.leave(host);
@@ -360,5 +342,19 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         job.policy = policy;
         let within = delay.max(Duration::from_millis(1));
         self.scheduler.hasten(number, within);
+    }
+}
+
+fn hash_of_target<K: Hash>(targets: &[Option<Target<K>>]) -> impl Fn(&Index, u32) -> u64 + '_ {
+    |by_key, id| {
+        let target = targets.get(index(id)).and_then(Option::as_ref);
+        target.map_or(0, |target| by_key.hash(&target.key))
+    }
+}
+
+fn hash_of_job<P: Hash>(jobs: &[Option<Job<P>>]) -> impl Fn(&Index, u32) -> u64 + '_ {
+    |by_plan, number| {
+        let job = jobs.get(index(number)).and_then(Option::as_ref);
+        job.map_or(0, |job| by_plan.hash(&job.plan))
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use healthcheck::{Check, Expect, FailKind, Failure, Http, Kind, Request, Stage};
+use healthcheck::{Cause, Check, Expect, FailKind, Failure, Http, Kind, Request, Stage};
 
 use crate::attempt_within;
 
@@ -27,10 +27,11 @@ pub(crate) fn failure(addr: SocketAddr, kind: impl Into<Kind>) -> Failure {
     let begun = Instant::now();
     let status = attempt_within(Check::new(addr, kind), Duration::from_millis(700));
     assert!(
-        begun.elapsed() < Duration::from_secs(30),
+        begun.elapsed() < Duration::from_secs(60),
         "an attempt outlived its deadline by far"
     );
-    assert_eq!(status.inconclusive, 0, "{status:?}");
+    // Nothing but a stall of this machine may keep it from an answer.
+    assert!(matches!(status.cause, None | Some(Cause::Overload)), "{status:?}");
     status.last_failure.expect("this server passed").1
 }
 

@@ -9,6 +9,7 @@ use healthcheck::{
     TargetSpec, Verdict,
 };
 
+use crate::support::settle;
 use crate::{attempt, attempt_within, quick};
 
 fn shell(text: &str) -> Script {
@@ -86,15 +87,7 @@ fn at_the_deadline_the_whole_group_goes_even_those_who_will_not() {
         ..quick()
     };
     checker.reconcile([TargetSpec::new(1, Check::local(shell(&text)), Arc::new(policy))]);
-    assert_eq!(checker.initial_round().wait(Duration::from_secs(30)), 0);
-    let failure = checker
-        .status(&1)
-        .unwrap()
-        .checks
-        .remove(0)
-        .last_failure
-        .unwrap()
-        .1;
+    let failure = settle(&checker, &1).last_failure.unwrap().1;
     assert_eq!((failure.stage, failure.kind), (Stage::Run, FailKind::TimedOut));
     let text = std::fs::read_to_string(&pids).unwrap();
     let alive = |pid: &str| {

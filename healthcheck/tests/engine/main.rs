@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use healthcheck::{Basis, Check, CheckStatus, Checker, Policy, Start, TargetSpec};
+use support::settle;
 
 /// Often, patient, and the first result decides.
 fn quick() -> Policy {
@@ -31,7 +32,7 @@ fn quick() -> Policy {
     }
 }
 
-/// What one attempt finds out, with this much time.
+/// What an attempt finds out, with this much time.
 fn attempt_within(check: Check, timeout: Duration) -> CheckStatus {
     let checker = Checker::<&str>::spawn().unwrap();
     let policy = Arc::new(Policy {
@@ -40,23 +41,20 @@ fn attempt_within(check: Check, timeout: Duration) -> CheckStatus {
         ..quick()
     });
     checker.reconcile([TargetSpec::new("it", check, policy)]);
-    assert_eq!(
-        checker.initial_round().wait(Duration::from_secs(60)),
-        0,
-        "no result: {:?}",
-        checker.status(&"it")
-    );
-    checker.status(&"it").unwrap().checks.remove(0)
+    settle(&checker, &"it")
 }
 
 fn attempt(check: impl Into<Check>) -> CheckStatus {
     attempt_within(check.into(), Duration::from_secs(20))
 }
 
-/// A port of loopback on which nobody listens now.
+/// A port of loopback on which nobody listens, and nobody can: it is taken, by a socket that does not.
 fn closed_port() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+    let taken = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&taken, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let addr = getsockname(&taken).unwrap().try_into().unwrap();
+    // For as long as the tests run.
+    std::mem::forget(taken);
+    addr
 }

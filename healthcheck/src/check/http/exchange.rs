@@ -1,6 +1,6 @@
 //! The dialogue of an HTTP/1.1 check.
 
-use core::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -55,18 +55,22 @@ impl Exchange {
 
     fn write_request(&self, out: &mut Vec<u8>) {
         let Some(request) = self.request() else { return };
-        let mut head = String::with_capacity(160);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            head,
+        // Writing to memory cannot fail.
+        let _ = self.try_write(request, out);
+    }
+
+    fn try_write(&self, request: &Request, out: &mut Vec<u8>) -> std::io::Result<()> {
+        out.reserve(160);
+        write!(
+            out,
             "{} {} HTTP/1.1\r\nHost: ",
             request.method.text(),
             request.path
-        );
-        let _ = match &request.host {
-            Some(host) => write!(head, "{host}\r\n"),
-            None => write!(head, "{}\r\n", self.addr),
-        };
+        )?;
+        match &request.host {
+            Some(host) => write!(out, "{host}\r\n")?,
+            None => write!(out, "{}\r\n", self.addr)?,
+        }
         let given = |name: &str| {
             request
                 .headers
@@ -74,23 +78,23 @@ impl Exchange {
                 .any(|(other, _)| other.eq_ignore_ascii_case(name))
         };
         if !given("user-agent") {
-            head.push_str("User-Agent: healthcheck\r\n");
+            out.extend_from_slice(b"User-Agent: healthcheck\r\n");
         }
         if !given("accept") {
-            head.push_str("Accept: */*\r\n");
+            out.extend_from_slice(b"Accept: */*\r\n");
         }
         if !self.wants_more() && !given("connection") {
-            head.push_str("Connection: close\r\n");
+            out.extend_from_slice(b"Connection: close\r\n");
         }
         if !request.body.is_empty() || matches!(request.method, Method::Post | Method::Put) {
-            let _ = write!(head, "Content-Length: {}\r\n", request.body.len());
+            write!(out, "Content-Length: {}\r\n", request.body.len())?;
         }
         for (name, value) in &request.headers {
-            let _ = write!(head, "{name}: {value}\r\n");
+            write!(out, "{name}: {value}\r\n")?;
         }
-        head.push_str("\r\n");
-        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&request.body);
+        Ok(())
     }
 
     /// Reads the head, if it is whole; the rest of the input is left in `input`.
@@ -158,11 +162,15 @@ impl Exchange {
                 }
             }
         }
-        if self.current + 1 >= self.plan.requests.len() {
+        self.buffer.clear();
+        // A kept connection does not keep a large body.
+        self.buffer.shrink_to(1_024);
+        self.current += 1;
+        if self.current >= self.plan.requests.len() {
+            // The next attempt over this connection begins anew.
+            self.current = 0;
             return Progress::PASSED;
         }
-        self.current += 1;
-        self.buffer.clear();
         self.part = Part::Head;
         self.answered = false;
         self.interim = 0;
@@ -177,6 +185,7 @@ impl Exchange {
 impl Conversation for Exchange {
     fn open(&mut self, out: &mut Vec<u8>) -> Progress {
         self.open = true;
+        self.answered = false;
         self.part = Part::Head;
         self.interim = 0;
         self.buffer.clear();
