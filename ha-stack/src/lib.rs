@@ -32,6 +32,7 @@ mod metrics;
 mod notify;
 mod plan;
 mod process;
+mod real_server;
 mod status;
 mod supervisor;
 mod sys;
@@ -71,6 +72,7 @@ pub use plan::{
     FifoPlan, FifoSubject, Plan, Scheduling, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan,
 };
 pub use process::{enter_network_namespace, run_on_processors};
+pub use real_server::{Delivery, RealServerHost};
 pub use status::{
     CheckStatus, PeerProblem, RealServerStatus, Status, SyncGroupStatus, TrackedStatus, TrafficStatus,
     VirtualRouterStatus, VirtualServerStatus,

@@ -53,6 +53,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "ha-daemon",
+        binary: "realserver",
+        needs: &[Need::Root, Need::Program("unshare"), Need::Program("ip")],
+    },
+    Suite {
+        package: "ha-daemon",
         binary: "manual",
         needs: &[Need::Program("mandoc"), Need::Program("bash")],
     },

@@ -111,7 +111,7 @@ fn table(status: &Status) -> String {
     text
 }
 
-fn write_lines(lines: &[String]) -> ExitCode {
+pub(crate) fn write_lines(lines: &[String]) -> ExitCode {
     for text in lines {
         if line(text).is_err() {
             break;

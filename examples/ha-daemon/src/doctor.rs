@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use ha_stack::{IpvsPlane, RealServerHost};
+use keepalived_conf::Method;
+
 use crate::config;
 
 /// Looks around and writes a line for each thing found. The exit status is 1 if something would keep it from running.
@@ -11,6 +14,7 @@ pub(crate) fn doctor(config: Option<&Path>) -> ExitCode {
     let mut findings = Findings::default();
     privileges(&mut findings);
     neighbours(&mut findings);
+    real_server(&mut findings);
     if let Some(path) = config {
         configuration(&mut findings, path);
     }
@@ -90,6 +94,44 @@ fn neighbours(findings: &mut Findings) {
     }
 }
 
+/// Addresses on `lo` that this host must not answer for, and would.
+fn real_server(findings: &mut Findings) {
+    // Whoever may not ask has been told about privileges.
+    for line in RealServerHost::findings().unwrap_or_default() {
+        findings.warning(&line);
+    }
+}
+
+/// What a director needs to balance load.
+fn director(findings: &mut Findings, loaded: &config::Loaded) {
+    let servers = &loaded.configuration.virtual_server;
+    if servers.is_empty() {
+        return;
+    }
+    if let Err(error) = IpvsPlane::open(None) {
+        findings.error(&format!("virtual servers cannot be run by the kernel: {error}"));
+    }
+    let mut translates = [false, false];
+    for server in servers {
+        for real in &server.real_server {
+            let method = real.lvs_method.or(server.lvs_method);
+            if method.is_none_or(|method| method.method == Method::Nat) {
+                translates[usize::from(real.address.address.is_ipv6())] = true;
+            }
+        }
+    }
+    let switches = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
+    for (is_wanted, switch) in translates.into_iter().zip(switches) {
+        let value = fs::read_to_string(Path::new("/proc/sys/net").join(switch)).unwrap_or_default();
+        if is_wanted && value.trim() != "1" {
+            findings.error(&format!(
+                "net.{} is not 1: with NAT, answers of real servers pass through here and would be dropped",
+                switch.replace('/', ".")
+            ));
+        }
+    }
+}
+
 /// What of this host contradicts the configuration.
 fn configuration(findings: &mut Findings, path: &Path) {
     let loaded = config::load(path, None);
@@ -99,6 +141,7 @@ fn configuration(findings: &mut Findings, path: &Path) {
     if loaded.exit_code(false) != 0 {
         findings.error(&format!("{} cannot be run", path.display()));
     }
+    director(findings, &loaded);
     for instance in &loaded.configuration.vrrp_instance {
         let Some(interface) = &instance.interface else {
             continue;

@@ -7,6 +7,7 @@ mod doctor;
 mod log;
 mod manual;
 mod plane;
+mod realserver;
 mod replay;
 mod run;
 mod server;
@@ -73,6 +74,9 @@ enum Command {
         #[command(subcommand)]
         action: server::Action,
     },
+    /// Prepare this host to be a real server behind a virtual address by direct routing or tunnel: the address, and no
+    /// answer to ARP for it
+    Realserver(realserver::Options),
     /// Find what on this host will bite: sysctls, privileges, duplicates
     Doctor {
         /// The configuration that is to run here
@@ -157,6 +161,7 @@ fn main() -> ExitCode {
         } => client::ask(&control.control, &ha_stack::Request::Priority { name, priority }),
         Command::Replay { journal } => replay::replay(&journal),
         Command::Server { action } => server::run(action),
+        Command::Realserver(options) => realserver::run(&options),
         Command::Doctor { config } => doctor::doctor(config.as_deref()),
         Command::Completions { shell } => manual::completions(Arguments::command(), shell),
         Command::Manual => manual::manual(Arguments::command()),
