@@ -67,7 +67,10 @@ impl RealServerHost {
         for &(name, wanted) in switches(address, delivery) {
             let value = read_switch(name)?;
             if value != wanted {
-                record.switches.entry(name.to_owned()).or_insert_with(|| value.clone());
+                record
+                    .switches
+                    .entry(name.to_owned())
+                    .or_insert_with(|| value.clone());
                 record.write(&self.record)?;
                 write_switch(name, wanted)?;
                 done.push(format!("{} is {wanted} instead of {value}", dotted(name)));
