@@ -14,6 +14,9 @@ pub(crate) struct Options {
     /// Leave out the suites that need root, peers or a kernel
     #[arg(long)]
     unprivileged: bool,
+    /// Let tests that watch for something not to happen watch for a minute
+    #[arg(long)]
+    long: bool,
     /// Only this package
     #[arg(long, short)]
     package: Option<String>,
@@ -77,6 +80,9 @@ pub(crate) fn run(options: &Options) -> Result {
             false => {
                 let mut command = suite.command();
                 command.args(arguments);
+                if options.long {
+                    command.env("LONG_TESTS", "1");
+                }
                 (1, run_watched(&mut command, |line| counts.add(line))?)
             }
         };

@@ -95,15 +95,7 @@ impl Director {
             .iter()
             .map(|router| router.keepalived(host))
             .collect();
-        let priority = if spec.realtime {
-            "  vrrp_rt_priority 50\n"
-        } else {
-            ""
-        };
-        Self::keepalived_with(
-            namespace,
-            &format!("global_defs {{\n{GLOBAL}{priority}}}\n{text}"),
-        )
+        Self::keepalived_with(namespace, &format!("{GLOBAL}{text}"))
     }
 
     /// Starts keepalived with this configuration.
@@ -270,6 +262,12 @@ pub fn direct() -> Result<(), Box<dyn std::error::Error>> {
     let spec: DirectorSpec = serde_json::from_reader(io::stdin().lock())?;
     // Before any thread is started, so that all inherit it.
     let signals = sys::block_signals()?;
+    if spec.realtime {
+        // Before the host is opened, so that the thread which changes addresses has it too. Offered, not demanded: an
+        // ordinary user's laboratory runs without.
+        let _ = vrrp_net::lock_memory();
+        let _ = vrrp_net::set_realtime_priority(50);
+    }
     let mut driver = Driver::new(LinuxHost::open()?)?;
     let mut printers = Vec::new();
     for router in &spec.routers {
@@ -299,14 +297,7 @@ pub fn direct() -> Result<(), Box<dyn std::error::Error>> {
             }
         });
     }
-    let thread = driver.spawn_thread_after(move || {
-        if spec.realtime {
-            // Offered, not demanded: an ordinary user's laboratory runs without.
-            let _ = vrrp_net::lock_memory();
-            let _ = vrrp_net::set_realtime_priority(50);
-        }
-        Ok(())
-    })?;
+    let thread = driver.spawn_thread()?;
     sys::wait_signal(&signals)?;
     thread.stop()?;
     Ok(())
@@ -327,5 +318,7 @@ fn say(router: &str, state: Option<&str>, text: &str) {
 pub const DIRECT: &str = "direct";
 /// With more virtual routers than this, a director says nothing about each.
 const MANY: usize = 16;
-/// keepalived as an operator would run it here, who knows no other user for scripts.
-const GLOBAL: &str = "  script_user root\n";
+/// keepalived as an operator would run it here, who knows no other user for scripts. Real-time priority, which is not its
+/// default, would not help it: with two hundred routers at 10 ms it was seen to leave no time for the rest of the machine, and
+/// to be throttled for seconds.
+const GLOBAL: &str = "global_defs {\n  script_user root\n}\n";

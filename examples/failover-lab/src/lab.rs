@@ -125,6 +125,7 @@ impl Plan {
             allowed,
             watched: ((0, 1), watched()),
             routers: self.instances,
+            silences: self.fault != Fault::Partition,
         }
     }
 }

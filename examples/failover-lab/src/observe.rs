@@ -45,6 +45,8 @@ impl AddressWatch {
         let thread = std::thread::Builder::new().name("addresses".into()).spawn({
             let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
             move || {
+                // The time is that of the reading, so the reader must not be late. An ordinary user's may be.
+                let _ = vrrp_net::set_realtime_priority(55);
                 let mut known = HashSet::new();
                 while !stop.load(Ordering::Relaxed) {
                     while let Some(event) = host.poll_event() {

@@ -49,6 +49,8 @@ pub struct RouterSpec {
     pub transmit_base: bool,
     /// Unicast peers instead of multicast.
     pub peers: Vec<IpAddr>,
+    /// The source address of the advertisements, where it is not the interface's own.
+    pub source: Option<IpAddr>,
     /// Lease in seconds; 0 for none.
     pub lease: Option<u32>,
     /// Announce once only.
@@ -76,6 +78,7 @@ impl Default for RouterSpec {
             virtual_mac: false,
             transmit_base: false,
             peers: Vec::new(),
+            source: None,
             lease: None,
             minimal_announcements: false,
             message_checksum: false,
@@ -129,6 +132,9 @@ impl RouterSpec {
                 .any_first_address(this.any_first_address)
                 .accept_mode(this.accept)
         });
+        if let Some(source) = self.source {
+            instance = instance.source(source);
+        }
         if self.virtual_mac {
             let mut mac = VirtualMac::standard();
             if self.transmit_base {
@@ -197,8 +203,12 @@ impl RouterSpec {
         }
         if !self.peers.is_empty() {
             let own = crate::segment::Segment::ipv4(0, host);
-            if self.peers.iter().all(IpAddr::is_ipv4) {
-                text += &format!("  unicast_src_ip {own}\n");
+            match self.source {
+                Some(source) => text += &format!("  unicast_src_ip {source}\n"),
+                None if self.peers.iter().all(IpAddr::is_ipv4) => {
+                    text += &format!("  unicast_src_ip {own}\n");
+                }
+                None => {}
             }
             text += "  unicast_peer {\n";
             for peer in &self.peers {

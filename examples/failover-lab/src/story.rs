@@ -133,6 +133,8 @@ pub struct Setting {
     pub watched: ((usize, u8), IpAddr),
     /// How many virtual routers there are.
     pub routers: usize,
+    /// The fault silences A: what is seen of A until B speaks was before the fault took effect.
+    pub silences: bool,
 }
 
 /// Tells a round from its record. A was active before the fault.
@@ -142,7 +144,7 @@ pub fn tell(setting: &Setting, record: &Record) -> Round {
     seen.sort_by_key(|seen| seen.at);
     let mended = record.mended.unwrap_or(u64::MAX);
     let ms = |at: u64| (at as f64 - record.fault as f64) / 1e6;
-    let taken = detections(&seen, record.fault, mended);
+    let taken = detections(&seen, setting.silences, record.fault, mended);
     let watched = setting.watched.0;
     let detection = taken.iter().find(|taken| taken.router == watched);
     let first_advert = detection.map(|taken| taken.first);
@@ -222,7 +224,7 @@ impl Taken {
 }
 
 /// For each virtual router that moved after the fault: the last advertisement of A before, the first of B after.
-fn detections(seen: &[Seen], fault: u64, mended: u64) -> Vec<Taken> {
+fn detections(seen: &[Seen], silences: bool, fault: u64, mended: u64) -> Vec<Taken> {
     let mut last = std::collections::BTreeMap::new();
     let mut taken: Vec<Taken> = Vec::new();
     for seen in seen.iter().filter(|seen| seen.at < mended) {
@@ -230,8 +232,8 @@ fn detections(seen: &[Seen], fault: u64, mended: u64) -> Vec<Taken> {
             continue;
         };
         if seen.host == 0 {
-            // What A says after the fault does not arrive any more, unless it says good-bye.
-            if seen.at <= fault || priority == 0 {
+            // What A says after a partition does not arrive any more, unless it says good-bye.
+            if silences || seen.at <= fault || priority == 0 {
                 last.insert(router, seen.at);
             }
         } else if seen.host == 1
@@ -467,6 +469,7 @@ mod tests {
             allowed: 36_090_000,
             watched: ((0, 1), "10.0.0.1".parse().unwrap()),
             routers: 1,
+            silences: true,
         }
     }
 

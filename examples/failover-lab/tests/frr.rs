@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::{INTERVAL, Lab, PATIENCE, VRID, address, from_host, router, virtual_mac};
+use common::{INTERVAL, Lab, PATIENCE, VRID, address, router, virtual_mac};
 use failover_lab::spec::RouterSpec;
 
 /// zebra and vrrpd on a host; killed when dropped.
@@ -19,16 +19,21 @@ struct Frr {
 }
 
 impl Frr {
-    fn start(lab: &Lab, host: usize, spec: &RouterSpec) -> Self {
+    fn start(lab: &Lab, host: usize, spec: &RouterSpec, ipv6: bool) -> Self {
         let namespace = lab.segment.host(host);
-        let link = format!("vrrp4-2-{VRID}");
-        let mac = virtual_mac(false).map(|byte| format!("{byte:02x}")).join(":");
-        for command in [
+        let link = format!("vrrp{}-2-{VRID}", if ipv6 { 6 } else { 4 });
+        let mac = virtual_mac(ipv6).map(|byte| format!("{byte:02x}")).join(":");
+        let mut commands = vec![
             format!("link add {link} link eth0 type macvlan mode bridge"),
-            format!("link set dev {link} address {mac}"),
-            format!("addr add {}/16 dev {link}", address(false)),
-            format!("link set dev {link} up"),
-        ] {
+            // Its own link-local address must not be formed from the virtual MAC, which both routers have.
+            format!("link set dev {link} address {mac} addrgenmode random"),
+        ];
+        for address in common::addresses(ipv6) {
+            let nodad = if ipv6 { " nodad" } else { "" };
+            commands.push(format!("addr add {address} dev {link}{nodad}"));
+        }
+        commands.push(format!("link set dev {link} up"));
+        for command in commands {
             namespace.ip(&command).unwrap();
         }
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -40,11 +45,15 @@ impl Frr {
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
         let configuration = format!(
             "interface eth0\n vrrp {VRID} version {}\n vrrp {VRID} priority {}\n \
-             vrrp {VRID} advertisement-interval {}\n vrrp {VRID} ip {}\n",
+             vrrp {VRID} advertisement-interval {}\n{}",
             spec.version,
             spec.priority,
             u32::from(spec.centiseconds) * 10,
-            address(false),
+            common::addresses(ipv6)
+                .iter()
+                .filter_map(|address| address.split('/').next())
+                .map(|address| format!(" vrrp {VRID} {} {address}\n", if ipv6 { "ipv6" } else { "ip" }))
+                .collect::<String>(),
         );
         std::fs::write(directory.join("zebra.conf"), "").unwrap();
         std::fs::write(directory.join("vrrpd.conf"), configuration).unwrap();
@@ -83,47 +92,51 @@ impl Drop for Frr {
     }
 }
 
-/// Waits until in so many intervals only this host advertises.
-fn wait_alone(lab: &Lab, host: usize, interval: Duration) {
-    let what = format!("host {host} to be the only one that advertises");
-    let other = 1 - host;
+/// Waits until in some intervals only the router of this priority advertises. FRR's source address over IPv6 is a random one,
+/// so the priority is what tells the two apart.
+fn wait_alone(lab: &Lab, priority: u8, interval: Duration) {
+    let what = format!("priority {priority} to be the only one advertised");
     failover_lab::lab::wait_for(PATIENCE * 2, &what, || {
         let _ = lab.capture.take();
         std::thread::sleep(interval * 4);
         let frames = lab.capture.take();
-        from_host(&frames, false, host) >= 2 && from_host(&frames, false, other) == 0
+        let seen: Vec<_> = frames
+            .iter()
+            .filter_map(|frame| frame.content().advertisement())
+            .collect();
+        seen.len() >= 2 && seen.iter().all(|(_, found)| *found == priority)
     })
     .unwrap();
 }
 
-fn both_roles(spec: impl Fn(u8) -> RouterSpec, interval: Duration) {
+fn both_roles(ipv6: bool, spec: impl Fn(u8) -> RouterSpec, interval: Duration) {
     // Ours is the higher: it takes the role from FRR, and FRR takes over when it dies.
     let lab = Lab::new();
-    let _frr = Frr::start(&lab, 1, &spec(100));
-    wait_alone(&lab, 1, interval);
+    let frr = Frr::start(&lab, 1, &spec(100), ipv6);
+    wait_alone(&lab, 100, interval);
     let mut ours = lab.director(0, &spec(200));
-    lab.wait_holds(0, address(false));
-    wait_alone(&lab, 0, interval);
+    lab.wait_holds(0, address(ipv6));
+    wait_alone(&lab, 200, interval);
     ours.kill().unwrap();
-    wait_alone(&lab, 1, interval);
-    drop((lab, _frr));
+    wait_alone(&lab, 100, interval);
+    drop((lab, frr));
 
     // FRR is the higher: ours gives way, and takes over when FRR dies.
     let lab = Lab::new();
     let _ours = lab.director(0, &spec(100));
-    lab.wait_holds(0, address(false));
-    let frr = Frr::start(&lab, 1, &spec(200));
-    lab.wait_lost(0, address(false));
-    wait_alone(&lab, 1, interval);
+    lab.wait_holds(0, address(ipv6));
+    let frr = Frr::start(&lab, 1, &spec(200), ipv6);
+    lab.wait_lost(0, address(ipv6));
+    wait_alone(&lab, 200, interval);
     drop(frr);
-    lab.wait_holds(0, address(false));
-    wait_alone(&lab, 0, interval);
+    lab.wait_holds(0, address(ipv6));
+    wait_alone(&lab, 100, interval);
 }
 
 #[test]
 #[ignore = "needs root, network namespaces and FRR"]
 fn frr_version_3_over_ipv4() {
-    both_roles(|priority| router(false, priority), INTERVAL);
+    both_roles(false, |priority| router(false, priority), INTERVAL);
 }
 
 #[test]
@@ -134,5 +147,11 @@ fn frr_version_2() {
         centiseconds: 100,
         ..router(false, priority)
     };
-    both_roles(spec, Duration::from_secs(1));
+    both_roles(false, spec, Duration::from_secs(1));
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and FRR"]
+fn frr_version_3_over_ipv6() {
+    both_roles(true, |priority| router(true, priority), INTERVAL);
 }

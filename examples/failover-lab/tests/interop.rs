@@ -99,6 +99,23 @@ fn keepalived_by_unicast() {
 
 #[test]
 #[ignore = "needs root, network namespaces and keepalived"]
+fn keepalived_by_unicast_over_ipv6() {
+    both_roles(true, &|spec, host| {
+        spec.peers = vec![IpAddr::V6(Segment::ipv6(0, 1 - host))];
+        spec.source = Some(IpAddr::V6(Segment::ipv6(0, host)));
+    });
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and keepalived"]
+fn keepalived_with_virtual_macs_over_ipv6() {
+    both_roles(true, &|spec, _| {
+        spec.virtual_mac = true;
+    });
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and keepalived"]
 fn keepalived_with_virtual_macs() {
     both_roles(false, &|spec, _| {
         spec.virtual_mac = true;

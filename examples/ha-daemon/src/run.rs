@@ -158,14 +158,10 @@ fn serve(
     }
 }
 
-/// The election on a thread of its own, with real-time priority and its memory locked where that is allowed.
+/// The election on a thread of its own, it and the thread that changes addresses with real-time priority and the memory
+/// locked where that is allowed. The calling thread, and what it starts later, goes on without.
 fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<DriverThread, vrrp_net::Error> {
-    let scheduling = scheduling.clone();
-    let mut driver = Driver::new(LinuxHost::open()?)?;
-    if let Some(journal) = journal {
-        driver.set_recorder(journal.recorder());
-    }
-    driver.spawn_thread_after(move || {
+    let start = || {
         if let Err(error) = ha_stack::run_on_processors(&scheduling.processors) {
             tracing::warn!(%error, "the election runs on any processor");
         }
@@ -176,7 +172,17 @@ fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<Driver
         if let Err(error) = vrrp_net::lock_memory() {
             tracing::warn!(%error, "the memory is not locked: a host that swaps may delay advertisements");
         }
-        Ok(())
+        let mut driver = Driver::new(LinuxHost::open()?)?;
+        if let Some(journal) = journal {
+            driver.set_recorder(journal.recorder());
+        }
+        driver.spawn_thread()
+    };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(start);
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
