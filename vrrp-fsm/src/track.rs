@@ -190,6 +190,7 @@ mod tests {
         for weight in [i16::MIN, -255, 255, i16::MAX] {
             assert_eq!(Track::new(TrackId(3), weight), Err(Error::Weight(weight)));
         }
+        assert!(!Track::new(TrackId(3), 7).unwrap().is_reversed());
         let track = Track::new(TrackId(3), 7).unwrap().reversed();
         assert_eq!((track.id(), track.is_reversed()), (TrackId(3), true));
         assert_eq!(track.unweighted().weight(), 0);

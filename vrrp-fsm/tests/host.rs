@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use vrrp_fsm::{Input, InterfaceId, Parameters, RouterId, State, VrrpRouter};
+use vrrp_fsm::{Input, InterfaceId, Parameters, RouterId, State, Track, TrackId, VrrpRouter};
 use vrrp_proto::{AddressFamily, Priority};
 
 fn host(interfaces: u32) -> (VrrpRouter, Vec<RouterId>) {
@@ -120,4 +120,48 @@ fn timeouts() {
             .iter()
             .all(|id| router.virtual_router(*id).unwrap().state() == State::Active)
     );
+}
+
+/// A host that shuts down leaves each role that it has, and says so.
+#[test]
+fn shutting_down() {
+    let (mut router, ids) = host(1);
+    assert!(!router.is_empty());
+    assert!(VrrpRouter::new().is_empty());
+    for id in &ids[..10] {
+        router
+            .handle_input(at(0), *id, Input::Startup { held: false })
+            .unwrap();
+    }
+    let first = router.poll_timeout().unwrap();
+    router.handle_timeout(first);
+    while router.poll_output().is_some() {}
+    let count = |router: &VrrpRouter, state| {
+        let states = router.virtual_routers().map(|(_, router)| router.state());
+        states.filter(|known| *known == state).count()
+    };
+    let active = count(&router, State::Active);
+    assert!(active > 0 && active < 10);
+    router.shutdown(first);
+    assert_eq!(count(&router, State::Initialize), ids.len());
+    assert_eq!(router.poll_timeout(), None);
+    let said = std::iter::from_fn(|| router.poll_output()).filter(|(_, output)| *output == sent(0));
+    assert_eq!(said.count(), active);
+}
+
+/// Nothing is left of tracked objects that are not tracked any more.
+#[test]
+fn tracked_and_not_any_more() {
+    let (mut router, ids) = host(1);
+    let before = router.clone();
+    let parameters = router.virtual_router(ids[7]).unwrap().parameters().clone();
+    let tracking = parameters
+        .to_builder()
+        .tracks([Track::new(TrackId(1), -10).unwrap()]);
+    router.handle_input(at(0), ids[7], configure(tracking)).unwrap();
+    assert_ne!(router, before);
+    router
+        .handle_input(at(0), ids[7], Input::Configure(Box::new(parameters)))
+        .unwrap();
+    assert_eq!(router, before);
 }

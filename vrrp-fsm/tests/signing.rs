@@ -7,7 +7,7 @@ use vrrp_fsm::{
     Datagram, Discard, DiscardReason, Error, Input, Instant, InterfaceId, RouterId, Signing, SigningMode,
     VrrpRouter,
 };
-use vrrp_proto::{Envelope, Field, HmacKey, Priority};
+use vrrp_proto::{Envelope, Field, HmacKey, Priority, Sequence, Trailer};
 
 const WALL: u64 = 1_800_000_000;
 
@@ -266,4 +266,33 @@ fn keys() {
         )
         .unwrap();
     assert_eq!(host.send(0).len(), 12);
+}
+
+/// The sequence of an advertisement is the time of the day when it is sent, to its last digit.
+#[test]
+fn the_sequence_is_the_time_of_the_day() {
+    let mut host = Host::signing("10.0.0.1", 100, signing());
+    host.router.handle_wall_clock(at(SECOND), WALL, 750_000_000);
+    let message = host.send(SECOND + SECOND / 2);
+    let (_, trailer) = Trailer::split(&message, &host.envelope).unwrap();
+    assert_eq!(trailer.unwrap().sequence(), Sequence::at(WALL + 1, 250_000_000));
+}
+
+/// Hosts are equal when the same routers sign, by the same clock.
+#[test]
+fn equality() {
+    let host = || Host::new("10.0.0.1", 100);
+    let mut signing = host();
+    signing
+        .router
+        .set_signing(signing.id, Some(self::signing()))
+        .unwrap();
+    assert_eq!(host().router, host().router);
+    assert_ne!(host().router, signing.router);
+    assert_eq!(signing.router.clone(), signing.router);
+    let mut other = signing.router.clone();
+    other.handle_wall_clock(at(0), WALL, 1);
+    assert_ne!(other, signing.router);
+    other.handle_wall_clock(at(0), WALL, 0);
+    assert_eq!(other, signing.router);
 }

@@ -226,6 +226,39 @@ fn waiting_for_tracked_objects() {
     assert_eq!(router.sync_group_state(group), Some(State::Backup));
 }
 
+/// Of what keeps a member back, a fault of another weighs more than waiting, and its own waiting more than the others'.
+#[test]
+fn the_fault_that_is_told() {
+    let mut router = VrrpRouter::new();
+    let waiting = |number: usize, id| {
+        let track = Track::new(TrackId(id), 0).unwrap();
+        let builder = parameters(number, 100).to_builder();
+        builder.tracks([track]).build().unwrap()
+    };
+    let ids = [1, 2].map(|number: u32| {
+        let parameters = waiting(number as usize, number);
+        router
+            .add(InterfaceId(number), parameters, Some(ip("10.0.0.1")))
+            .unwrap()
+    });
+    router.add_sync_group(at(0), &ids).unwrap();
+    for id in ids {
+        router
+            .handle_input(at(0), id, Input::Startup { held: false })
+            .unwrap();
+    }
+    let faults = |router: &VrrpRouter| ids.map(|id| router.virtual_router(id).unwrap().fault());
+    let pending = |id| Some(Fault::TrackPending(TrackId(id)));
+    assert_eq!(faults(&router), [pending(1), pending(2)]);
+    router.handle_interface(at(1), InterfaceId(1), false);
+    assert_eq!(
+        faults(&router),
+        [Some(Fault::InterfaceDown), Some(Fault::SyncGroup)]
+    );
+    router.handle_interface(at(2), InterfaceId(1), true);
+    assert_eq!(faults(&router), [pending(1), pending(2)]);
+}
+
 #[test]
 fn owners() {
     // All own their addresses: active at once, when the last is started.
