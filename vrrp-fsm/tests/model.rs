@@ -533,65 +533,80 @@ fn the_operator_may_do_anything_at_any_time() {
     println!("{} states, {} transitions", report.states, report.transitions);
 }
 
-/// The states of a host with a sync group that runs alone, after so many contests: its members as backups, the second up
-/// to `apart` ticks behind the first, or active.
-fn any_group_states(number: usize, priorities: &[u8], contests: u8, apart: u16) -> Vec<VrrpRouter> {
-    let host = groups::host(number, priorities, GROUP_INTERVAL);
-    let mut found = Vec::new();
-    for later in 0..=apart {
-        // A contest may cost two rounds; then the group is active, and repeats itself.
-        for waited in 0..9 * GROUP_INTERVAL {
-            let state = groups::after(&host, contests, later, waited, GROUP_INTERVAL);
-            if !found.contains(&state) {
-                found.push(state);
-            }
-        }
-    }
-    found
+/// Two hosts on a link, each with a sync group of two members.
+#[derive(Clone, Copy)]
+struct Contest {
+    priorities: [[u8; 2]; 2],
+    preempt: Preempt,
+    /// Whose group wins where each would win one member.
+    better: usize,
+    /// How many contests each may have had before.
+    before: &'static [u8],
+    delay: u8,
 }
 
-const GROUP_INTERVAL: u16 = 4;
+impl Contest {
+    const INTERVAL: u16 = 4;
 
-/// Two hosts, each with a group of two members of these priorities, from any states after any of these numbers of
-/// contests: what the search finds when after `rounds` of the down interval of the `better` group, with a delay each and
-/// but for `less` ticks, exactly one host has to be active, all of it, and has to remain so.
-fn contest(
-    priorities: [[u8; 2]; 2],
-    better: usize,
-    contests: &[u8],
-    delay: u8,
-    rounds: u16,
-    less: u16,
-) -> Result<explorer::Report, String> {
-    let [first, second] = priorities[better];
-    let slowest = first.min(second);
-    let apart = if contests == [0] {
-        settle(slowest, GROUP_INTERVAL, 0)
-    } else {
-        0
+    const OPPOSITE: Self = Self {
+        priorities: [[192, 64], [64, 192]],
+        preempt: Preempt::Immediate,
+        better: 0,
+        before: &[0],
+        delay: 1,
     };
-    let [first, second] = [0, 1].map(|host| -> Vec<VrrpRouter> {
-        let after = |contests: &u8| any_group_states(host, &priorities[host], *contests, apart);
-        contests.iter().flat_map(after).collect()
-    });
-    let pairs = |first: &VrrpRouter| -> Vec<_> {
-        second
-            .iter()
-            .map(|second| vec![first.clone(), second.clone()])
-            .collect()
-    };
-    let system = groups::Groups {
-        initial: first.iter().flat_map(pairs).collect(),
-        delay,
-        interval: GROUP_INTERVAL,
-        bound: rounds * settle(slowest, GROUP_INTERVAL, delay) - less,
-        hosts: groups::Hosts::default(),
-    };
-    let found = search(&system, LIMIT).map_err(|violation| violation.to_string());
-    if let Ok(report) = &found {
-        println!("{} states, {} transitions", report.states, report.transitions);
+
+    /// The down interval of the better group, which waits for its slowest member.
+    fn down(&self) -> u16 {
+        let [first, second] = self.priorities[self.better];
+        settle(first.min(second), Self::INTERVAL, 0)
     }
-    found
+
+    /// The states of a host that runs alone: its members as backups, the second up to a down interval behind the first, or
+    /// active. After contests they move together, as these left them.
+    fn states(&self, host: usize) -> Vec<VrrpRouter> {
+        let fresh = groups::host(host, &self.priorities[host], Self::INTERVAL, self.preempt);
+        let apart = if self.before == [0] { self.down() } else { 0 };
+        let mut found = Vec::new();
+        for contests in self.before {
+            for later in 0..=apart {
+                // A contest may cost two rounds; then the group is active, and repeats itself.
+                for waited in 0..9 * Self::INTERVAL {
+                    let state = groups::after(&fresh, *contests, later, waited, Self::INTERVAL);
+                    if !found.contains(&state) {
+                        found.push(state);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// From any two such states on: that after `bound` ticks exactly one host is active, all of it, and remains so.
+    fn settles_within(&self, bound: u16) -> Result<(), String> {
+        let [first, second] = [0, 1].map(|host| self.states(host));
+        let pairs = |first: &VrrpRouter| -> Vec<_> {
+            second
+                .iter()
+                .map(|second| vec![first.clone(), second.clone()])
+                .collect()
+        };
+        let system = groups::Groups {
+            initial: first.iter().flat_map(pairs).collect(),
+            delay: self.delay,
+            interval: Self::INTERVAL,
+            bound,
+            hosts: groups::Hosts::default(),
+        };
+        let report = search(&system, LIMIT).map_err(|violation| violation.to_string())?;
+        println!("{} states, {} transitions", report.states, report.transitions);
+        Ok(())
+    }
+
+    /// So many down intervals, with a delay each.
+    fn rounds(&self, count: u16) -> u16 {
+        count * (self.down() + u16::from(self.delay))
+    }
 }
 
 /// N18: two sync groups of which each wins one member settle within two of their down intervals and two delays, whatever
@@ -599,26 +614,54 @@ fn contest(
 #[test]
 fn two_sync_groups_with_opposite_winners_settle() {
     for delay in [1, 2] {
-        contest([[192, 64], [64, 192]], 0, &[0], delay, 2, 0).expect("settles");
+        let contest = Contest {
+            delay,
+            ..Contest::OPPOSITE
+        };
+        contest.settles_within(contest.rounds(2)).expect("settles");
     }
-    let violation = contest([[192, 64], [64, 192]], 0, &[0], 1, 2, 1).expect_err("the bound is tight");
+    let contest = Contest::OPPOSITE;
+    let violation = contest.settles_within(contest.rounds(2) - 1).expect_err("tight");
     assert!(violation.contains("these are active: []"), "{violation}");
+}
+
+/// The same without preemption.
+#[test]
+fn two_sync_groups_settle_without_preemption() {
+    let contest = Contest {
+        preempt: Preempt::Never,
+        ..Contest::OPPOSITE
+    };
+    contest.settles_within(contest.rounds(2)).expect("settles");
 }
 
 /// The same where the addresses decide between the first members.
 #[test]
 fn two_sync_groups_with_equal_first_members_settle() {
-    contest([[128, 192], [128, 64]], 1, &[0], 1, 2, 0).expect("settles");
+    let contest = Contest {
+        priorities: [[128, 192], [128, 64]],
+        better: 1,
+        ..Contest::OPPOSITE
+    };
+    contest.settles_within(contest.rounds(2)).expect("settles");
 }
 
 /// However many contests went before, which matters as both may have run out of patience: five such rounds.
 #[test]
 fn two_sync_groups_settle_after_any_number_of_contests() {
-    contest([[192, 64], [64, 192]], 0, &[0, 1, 2, 3], 1, 5, 0).expect("settles");
+    let contest = Contest {
+        before: &[0, 1, 2, 3],
+        ..Contest::OPPOSITE
+    };
+    contest.settles_within(contest.rounds(5)).expect("settles");
 }
 
 /// Groups that agree on the winner settle like single routers do: within one down interval and one delay.
 #[test]
 fn two_sync_groups_that_agree_settle() {
-    contest([[192, 192], [128, 128]], 0, &[0], 1, 1, 0).expect("settles");
+    let contest = Contest {
+        priorities: [[192, 192], [128, 128]],
+        ..Contest::OPPOSITE
+    };
+    contest.settles_within(contest.rounds(1)).expect("settles");
 }

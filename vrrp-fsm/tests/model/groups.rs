@@ -6,7 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use vrrp_fsm::{
-    Announcements, Heard, Input, Instant, InterfaceId, Output, Parameters, RouterId, State, VrrpRouter,
+    Announcements, Heard, Input, Instant, InterfaceId, Output, Parameters, Preempt, RouterId, State,
+    VrrpRouter,
 };
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
@@ -287,7 +288,7 @@ impl System for Groups {
 }
 
 /// A host with one virtual router per priority, all in one sync group.
-pub(crate) fn host(number: usize, priorities: &[u8], interval: u16) -> VrrpRouter {
+pub(crate) fn host(number: usize, priorities: &[u8], interval: u16, preempt: Preempt) -> VrrpRouter {
     let mut host = VrrpRouter::new();
     let members: Vec<RouterId> = priorities
         .iter()
@@ -299,6 +300,7 @@ pub(crate) fn host(number: usize, priorities: &[u8], interval: u16) -> VrrpRoute
             )
             .priority(Priority::new(*priority))
             .adver_interval(AdverInterval::from_centiseconds(interval).unwrap())
+            .preempt(preempt)
             .announcements(Announcements::MINIMAL)
             .build()
             .expect("valid parameters");
