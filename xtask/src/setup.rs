@@ -35,6 +35,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("exim4-daemon-light", "exim4"),
     ("chromium-headless-shell", "chromium-headless-shell"),
     ("mandoc", "mandoc"),
+    ("musl-tools", "musl-gcc"),
     ("etcd-server", "etcd"),
 ];
 

@@ -5,20 +5,25 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{Result, cargo, read, root, run};
+use crate::process::{Result, cargo, has_program, read, root, run};
 
 /// The target whose programs need no shared library.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 pub(crate) fn build() -> Result {
-    run(&mut cargo(&[
+    if !has_program(COMPILER) {
+        return Err(format!("{COMPILER} is not installed: `cargo xtask setup`").into());
+    }
+    run(cargo(&[
         "build",
         "--release",
         "--package",
         "ha-daemon",
         "--target",
         STATIC_TARGET,
-    ]))?;
+    ])
+    // What is not Rust: the cryptography of TLS checks.
+    .env("CC_x86_64_unknown_linux_musl", COMPILER))?;
     let built = root().join(format!("target/{STATIC_TARGET}/release/ha-daemon"));
     if fs::read(&built)?
         .windows(INTERPRETER.len())
@@ -72,6 +77,9 @@ fn show(folder: &Path, program: &Path) -> Result {
     );
     Ok(())
 }
+
+/// From the Debian package `musl-tools`.
+const COMPILER: &str = "musl-gcc";
 
 /// What names the dynamic linker in a program that wants one.
 const INTERPRETER: &[u8] = b"/ld-musl-";

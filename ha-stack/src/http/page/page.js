@@ -181,9 +181,9 @@ function realServer(server) {
   const weight = server.effective_weight === server.weight ? text(server.weight) : `${server.effective_weight} (of ${server.weight})`;
   return make("tr", null,
     make("th", { scope: "row" }, text(server.address)),
-    make("td", null, pill(server.state), ...(server.order ? [" ", make("span", { class: "pill drain", title: "ordered by an operator" }, text(server.order))] : [])),
+    make("td", null, pill(server.state), ...(server.order && server.order !== server.state ? [" ", make("span", { class: "pill drain", title: "ordered by an operator" }, text(server.order))] : [])),
     make("td", { class: "number", "data-label": "weight" }, weight),
-    make("td", { class: "load", "data-label": "connections" }, ...load(server)),
+    make("td", { class: "load" }, ...load(server)),
     make("td", { class: "checks" }, ...list(server.checks).map(check)));
 }
 
