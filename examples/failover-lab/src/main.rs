@@ -209,7 +209,8 @@ fn measure() -> ExitCode {
         Some("cost") => programs.cost(kind, Duration::from_secs(10)),
         Some("memory") => programs.memory(kind, 1000),
         Some("restart") => programs.restart(kind),
-        _ => return fail("measure garbage|cost|memory|restart"),
+        Some("lease") => programs.lease(1000, Duration::from_secs(10)),
+        _ => return fail("measure garbage|cost|memory|restart|lease"),
     };
     match figures.and_then(|figures| Ok(serde_json::to_string(&figures)?)) {
         Ok(text) => {

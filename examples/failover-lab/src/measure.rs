@@ -157,6 +157,40 @@ impl Programs {
         }])
     }
 
+    /// Milliseconds of processor time a second that so many active routers take which advertise every second, with leased
+    /// addresses and with addresses for ever.
+    ///
+    /// # Errors
+    /// What the system says, and when the routers do not become active.
+    pub fn lease(&self, routers: usize, time: Duration) -> io::Result<Vec<Figure>> {
+        [None, Some(0)]
+            .into_iter()
+            .map(|lease| {
+                let segment = Segment::build(routers.div_ceil(PER_NETWORK), 1)?;
+                let watch = AddressWatch::start(segment.host(0))?;
+                let mut spec = many(routers, 100, HIGH);
+                for router in &mut spec.routers {
+                    router.lease = lease;
+                }
+                let director = self.start(Kind::Ours, &segment, 0, &spec)?;
+                wait_for(PATIENCE * 2, "the routers to become active", || {
+                    watch.present().len() >= routers
+                })?;
+                // The second block of announcements is over.
+                std::thread::sleep(Duration::from_secs(7));
+                let before = consumed(&director)?;
+                std::thread::sleep(time);
+                let used = consumed(&director)?.saturating_sub(before);
+                let kept = if lease.is_none() { "leased" } else { "for ever" };
+                Ok(Figure {
+                    kind: Kind::Ours,
+                    what: format!("ms of processor time a second, {routers} addresses {kept}"),
+                    value: used.as_secs_f64() * 1e3 / time.as_secs_f64(),
+                })
+            })
+            .collect()
+    }
+
     /// For how many milliseconds the address is missing when the only director is killed and started again at once.
     ///
     /// # Errors

@@ -45,3 +45,26 @@ fn an_ordinary_user_can_do_it_too() {
     std::fs::remove_file(&copy).unwrap();
     assert!(report["rounds"][0]["detection_ms"].is_number());
 }
+
+/// Without the right to open raw sockets a director says what it needs.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn without_privileges_a_director_says_what_it_needs() {
+    let copy = std::env::temp_dir().join(format!("failover-lab-plain-{}", std::process::id()));
+    std::fs::copy(PROGRAM, &copy).unwrap();
+    let spec = std::env::temp_dir().join(format!("failover-lab-plain-{}.json", std::process::id()));
+    std::fs::write(&spec, "{}").unwrap();
+    let output = Command::new(&copy)
+        .arg("direct")
+        .current_dir("/")
+        .stdin(std::fs::File::open(&spec).unwrap())
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&copy).unwrap();
+    std::fs::remove_file(&spec).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains("CAP_NET_RAW"), "{said}");
+}
