@@ -48,6 +48,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "ha-daemon",
+        binary: "hardship",
+        needs: &[Need::Root, Need::Program("killall"), Need::Program("nsenter")],
+    },
+    Suite {
+        package: "ha-daemon",
         binary: "routes",
         needs: &[Need::Root, Need::Program("nsenter")],
     },

@@ -28,6 +28,15 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// A namespace that `ip netns add` made, and that stays when this is gone.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn named(name: &str) -> io::Result<Self> {
+        let file = File::open(format!("/run/netns/{name}"))?;
+        Ok(Self { file })
+    }
+
     /// Runs `work` on a thread inside the namespace and waits for it.
     ///
     /// # Errors

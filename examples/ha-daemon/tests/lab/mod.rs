@@ -98,6 +98,12 @@ impl Host {
         host
     }
 
+    /// The name of its network namespace.
+    #[allow(dead_code, reason = "each test binary uses a part of it")]
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// A file as the host sees it: below `etc` or `run`.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.directory.join(path.trim_start_matches('/'))
@@ -184,6 +190,13 @@ impl Process<'_> {
     /// Sends a signal to the program, by its name inside the host: `nsenter` stays as its parent.
     pub(crate) fn signal(&self, signal: &str) {
         self.host.run("killall", &[signal, &self.program]);
+    }
+
+    /// What the program that was started has become: a shell that executes another.
+    #[allow(dead_code, reason = "each test binary uses a part of it")]
+    pub(crate) fn becoming(mut self, program: &str) -> Self {
+        self.program = program.to_owned();
+        self
     }
 
     /// Waits for its end. Returns the exit status.
