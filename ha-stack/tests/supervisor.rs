@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use ha_stack::{
     CommandLine, ControlClient, ControlServer, Error, Event, FifoPlan, Plan, Request, Response, ScriptCheck,
     Supervisor, SyncGroupPlan, TrackPlan, TrackedFile, TrackedObject, VirtualRouterPlan,
 };
-use vrrp_net::{Control, Driver, HostId, Instance, Segment, SegmentEvent};
+use vrrp_net::{Control, Driver, HostId, Instance, MemoryHost, Segment, SegmentEvent};
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
 const VIP: &str = "10.0.0.100";
@@ -690,4 +690,103 @@ fn a_virtual_router_without_an_address_is_elected_all_the_same() {
     one.supervisor.fail_over("VI_1").unwrap();
     wait(&two.events, "VI_1", "MASTER");
     wait(&one.events, "VI_1", "BACKUP");
+}
+
+/// A host on which the election can be brought to a halt.
+#[derive(Debug)]
+struct Fragile {
+    inner: MemoryHost,
+    condition: Arc<AtomicU8>,
+}
+
+const WELL: u8 = 0;
+const STUCK: u8 = 1;
+const BROKEN: u8 = 2;
+
+impl vrrp_net::Host for Fragile {
+    fn wait(&mut self) -> Result<(), vrrp_net::Error> {
+        while self.condition.load(Ordering::Relaxed) == STUCK {
+            std::thread::sleep(TICK);
+        }
+        match self.condition.load(Ordering::Relaxed) {
+            BROKEN => Err(vrrp_net::Error::Poll(std::io::ErrorKind::Other.into())),
+            _ => self.inner.wait(),
+        }
+    }
+
+    fn now(&self) -> vrrp_fsm::Instant {
+        self.inner.now()
+    }
+    fn wall_clock(&self) -> Duration {
+        self.inner.wall_clock()
+    }
+    fn poll(&mut self) -> Result<(), vrrp_net::Error> {
+        self.inner.poll()
+    }
+    fn arm(&mut self, until: Option<vrrp_fsm::Instant>) -> Result<(), vrrp_net::Error> {
+        self.inner.arm(until)
+    }
+    fn waker(&self) -> vrrp_net::Waker {
+        self.inner.waker()
+    }
+    fn listen(&mut self, listen: &vrrp_net::Listen) -> Result<(), vrrp_net::Error> {
+        self.inner.listen(listen)
+    }
+    fn receive(&mut self, handle: &mut dyn FnMut(vrrp_net::Received<'_>)) -> Result<(), vrrp_net::Error> {
+        self.inner.receive(handle)
+    }
+    fn send(&mut self, packets: &vrrp_net::Transmissions, failed: &mut dyn FnMut(usize, vrrp_net::Error)) {
+        self.inner.send(packets, failed);
+    }
+    fn can_refuse_packets(&self) -> Result<(), vrrp_net::Error> {
+        self.inner.can_refuse_packets()
+    }
+    fn submit(&mut self, work: vrrp_net::Work) {
+        self.inner.submit(work);
+    }
+    fn poll_event(&mut self) -> Option<vrrp_net::HostEvent> {
+        self.inner.poll_event()
+    }
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.inner.descriptor()
+    }
+}
+
+#[test]
+fn an_election_that_is_stuck_or_dead_is_seen_and_can_be_started_anew() {
+    let segment = Segment::real_time();
+    let condition = Arc::new(AtomicU8::new(WELL));
+    let inner = segment.host(&[("10.0.0.1".parse().unwrap(), 24)]);
+    let id = inner.id();
+    let fragile = Fragile {
+        inner,
+        condition: Arc::clone(&condition),
+    };
+    let wanted = plan(vec![router("VI_1", 51, 100, VIP)]);
+    let supervisor = Supervisor::start(Driver::new(fragile).unwrap(), Plan::default()).unwrap();
+    let events = supervisor.watch().unwrap();
+    supervisor.reload(wanted.clone()).unwrap();
+    wait(&events, "VI_1", "MASTER");
+    assert!(supervisor.is_alive(Duration::from_secs(60)));
+
+    condition.store(STUCK, Ordering::Relaxed);
+    // It may have one more pass before it.
+    while supervisor.is_alive(Duration::from_millis(50)) {}
+    assert!(!supervisor.has_ended(), "stuck is not dead");
+    // The status is what it last was, and does not wait either.
+    assert_eq!(supervisor.status().virtual_routers.len(), 1);
+    condition.store(WELL, Ordering::Relaxed);
+    assert!(supervisor.is_alive(Duration::from_secs(60)));
+
+    condition.store(BROKEN, Ordering::Relaxed);
+    while !supervisor.has_ended() {
+        supervisor.is_alive(Duration::from_millis(50));
+    }
+    assert!(!supervisor.is_alive(Duration::from_secs(60)));
+    assert!(matches!(supervisor.stop(), Err(Error::Election(_))));
+    let again = MemoryHost::restarted(&segment, id);
+    let supervisor = Supervisor::start(Driver::new(again).unwrap(), Plan::default()).unwrap();
+    let events = supervisor.watch().unwrap();
+    supervisor.reload(wanted).unwrap();
+    wait(&events, "VI_1", "MASTER");
 }

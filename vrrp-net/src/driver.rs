@@ -320,6 +320,8 @@ impl Driver {
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("vrrp".into())
+            // All of it may be locked into memory.
+            .stack_size(STACK)
             .spawn(move || {
                 let result = setup();
                 let failed = result.is_err();
@@ -503,3 +505,6 @@ impl Pending {
 const OWN_TRACKS: u32 = 1 << 31;
 /// How long a driver that ends waits for the host to let go of the addresses.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Many times what the election needs, and a quarter of what a thread gets otherwise.
+const STACK: usize = 512 * 1024;

@@ -29,6 +29,7 @@ pub(crate) fn start(format: Format) -> io::Result<Log> {
     };
     std::thread::Builder::new()
         .name("log".to_owned())
+        .stack_size(crate::SMALL_STACK)
         .spawn(move || write(&lines, &lost))?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()

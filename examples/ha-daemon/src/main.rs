@@ -175,3 +175,6 @@ const BAD_CONFIGURATION: u8 = 1;
 const START_FAILED: u8 = 3;
 
 const CONTROL_SOCKET: &str = "/run/ha-daemon.sock";
+
+/// For threads that do little, since the whole process is locked into memory.
+pub(crate) const SMALL_STACK: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use vrrp_net::{Driver, DriverThread, LinuxHost};
 
 use crate::config::{self, Loaded};
-use crate::{BAD_CONFIGURATION, RunOptions, START_FAILED, log, plane};
+use crate::{BAD_CONFIGURATION, RunOptions, SMALL_STACK, START_FAILED, log, plane};
 
 /// What the main thread waits for.
 enum Wake {
@@ -236,6 +236,7 @@ fn wakes() -> Result<Inbox, Box<dyn Error>> {
     let for_signals = sender.clone();
     std::thread::Builder::new()
         .name("signals".to_owned())
+        .stack_size(SMALL_STACK)
         .spawn(move || {
             for signal in signals.forever() {
                 if for_signals.send(Wake::Signal(signal)).is_err() {
@@ -246,6 +247,7 @@ fn wakes() -> Result<Inbox, Box<dyn Error>> {
     let (orders, order_inbox) = mpsc::channel();
     std::thread::Builder::new()
         .name("orders".to_owned())
+        .stack_size(SMALL_STACK)
         .spawn(move || {
             for order in order_inbox {
                 if sender.send(Wake::Order(order)).is_err() {

@@ -46,6 +46,7 @@ impl Worker {
         };
         let thread = std::thread::Builder::new()
             .name("vrrp-addresses".into())
+            .stack_size(STACK)
             .spawn({
                 let shared = Arc::clone(&shared);
                 move || hands.run(&shared)
@@ -384,6 +385,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that is done under these locks can be left half done by a panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// All of it may be locked into memory.
+const STACK: usize = 512 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,15 @@
+//! Any bytes as a journal: it is explained or refused line by line, in bounded memory, and every remark can be written.
+
+#![no_main]
+
+use ha_stack::Replay;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut lines = 0;
+    let read = Replay::read(data, |remark| lines += remark.to_string().lines().count());
+    assert!(read.is_ok(), "memory can always be read");
+    // A line of a journal is worth a few remarks and no more.
+    let given = data.iter().filter(|byte| **byte == b'\n').count() + data.len() / 65_536;
+    assert!(lines <= 600 * (given + 2), "{lines} lines of {given}");
+});
