@@ -605,11 +605,28 @@ pub(crate) fn register_with_tokio(descriptor: OwnedFd) -> io::Result<tokio::io::
 
 /// Puts the calling thread into the real-time class `SCHED_FIFO`.
 pub(crate) fn set_realtime(priority: u8) -> io::Result<()> {
-    let parameters = libc::sched_param {
-        sched_priority: libc::c_int::from(priority),
+    /// The kernel's `sched_param`.
+    #[repr(C)]
+    struct Parameters {
+        priority: libc::c_int,
+    }
+    let parameters = Parameters {
+        priority: libc::c_int::from(priority),
     };
-    // SAFETY: `parameters` is valid for the call; process 0 is the calling thread.
-    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameters) })?;
+    // The system call itself, which is about the calling thread: musl's function of that name refuses always, because the
+    // standard means a process by it.
+    // SAFETY: `parameters` is valid for the call and has the layout that the kernel reads.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            libc::SCHED_FIFO,
+            &raw const parameters,
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
     Ok(())
 }
 
@@ -629,6 +646,20 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+
+    #[test]
+    fn real_time_priority_is_given_to_the_thread_or_refused() {
+        let thread = std::thread::spawn(|| match set_realtime(7) {
+            Ok(()) => {
+                let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+                // The 40th field; the second is a name in parentheses.
+                let rest = stat.rsplit_once(") ").unwrap().1;
+                assert_eq!(rest.split(' ').nth(37), Some("7"), "{stat}");
+            }
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied),
+        });
+        thread.join().unwrap();
+    }
 
     #[test]
     fn a_timer_in_the_past_wakes_at_once() {
