@@ -76,7 +76,7 @@ fn main() -> Result<()> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             ours.push(lab.run_ours(kind, *targets, *interval, seconds)?);
-            // HAProxy has no echo checks, keeps no connections in this version, and does not hold 50,000 a second.
+            // HAProxy has no echo checks, keeps no connections in this version, and would need more than a core for 50,000.
             if matches!(*kind, "tcp" | "http" | "keep") && *targets <= 10_000 {
                 theirs.push(lab.run_haproxy(kind, *targets, *interval, seconds)?);
             }
