@@ -80,15 +80,21 @@ fuzz_target!(|orders: Vec<(u8, u8, u16)>| {
                 for at in (0..running.len()).rev() {
                     if which >> (at & 7) & 1 == 1 {
                         let (ticket, _) = running.swap_remove(at);
+                        let before = ended(&monitor);
                         monitor.complete(now, ticket, sample(number, at));
+                        let counted = ended(&monitor) - before;
+                        assert!(counted <= 1);
+                        // It may have been called off since.
+                        cancelled += 1 - counted;
                         monitor.complete(now, ticket, sample(!number, at));
+                        assert_eq!(ended(&monitor), before + counted, "an end was counted twice");
                     }
                 }
                 while let Some(ticket) = monitor.poll_cancelled() {
                     // It may have ended in this very turn.
                     let before = running.len();
                     running.retain(|(other, _)| *other != ticket);
-                    cancelled += before - running.len();
+                    cancelled += (before - running.len()) as u64;
                 }
                 while let Some(ticket) = monitor.poll_expired() {
                     let before = running.len();
@@ -108,13 +114,17 @@ fuzz_target!(|orders: Vec<(u8, u8, u16)>| {
                 }
                 let next = monitor.poll_timeout();
                 assert!(next.is_none_or(|next| next > now), "no time to sleep");
-                let totals = monitor.totals();
-                let ended = totals.passed + totals.failed + totals.inconclusive;
-                assert_eq!(totals.started, ended + running.len() as u64 + cancelled as u64);
+                let accounted = ended(&monitor) + running.len() as u64 + cancelled;
+                assert_eq!(monitor.totals().started, accounted, "an attempt was lost");
             }
         }
     }
 });
+
+fn ended(monitor: &Monitor<u8, What>) -> u64 {
+    let totals = monitor.totals();
+    totals.passed + totals.failed + totals.inconclusive
+}
 
 fn spec(key: u8, which: u8) -> TargetSpec<u8, What> {
     let policy = |number: u8| {

@@ -19,45 +19,51 @@ impl MySql {
         }
     }
 
-    fn packet(&mut self, out: &mut Vec<u8>) -> Progress {
-        let [a, b, c, number, ..] = *self.heard.as_slice() else {
-            return Progress::More;
-        };
-        let length = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
-        if length > MOST {
-            return Progress::Failed(
-                Failure::new(Stage::Reply, FailKind::Malformed).with_excerpt(&self.heard),
-            );
-        }
-        let Some(payload) = self.heard.get(4..4 + length) else {
-            return Progress::More;
-        };
-        let excerpt = payload.get(3..).unwrap_or_default();
-        let code = payload.get(1..3).map_or(0, |code| {
-            code.iter().rev().fold(0, |sum, byte| sum << 8 | i32::from(*byte))
-        });
-        match (self.answered, payload.first()) {
-            (false, Some(10)) => {
-                self.heard.clear();
-                self.answered = true;
-                self.response(number.wrapping_add(1), out);
-                Progress::More
+    /// Takes in all packets that are whole.
+    fn packets(&mut self, out: &mut Vec<u8>) -> Progress {
+        loop {
+            let [a, b, c, number, ..] = *self.heard.as_slice() else {
+                return Progress::More;
+            };
+            let length = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
+            if length > MOST {
+                return Progress::Failed(
+                    Failure::new(Stage::Reply, FailKind::Malformed).with_excerpt(&self.heard),
+                );
             }
-            // Logged in, asked for more, or refused for who we are: somebody is at home.
-            (true, Some(0 | 1)) => quit(out),
-            (true, Some(0xfe)) => {
+            let Some(payload) = self.heard.get(4..4 + length) else {
+                return Progress::More;
+            };
+            let excerpt = payload.get(3..).unwrap_or_default();
+            let code = payload.get(1..3).map_or(0, |code| {
+                code.iter().rev().fold(0, |sum, byte| sum << 8 | i32::from(*byte))
+            });
+            match (self.answered, payload.first()) {
+                (false, Some(10)) => {
+                    self.answered = true;
+                    self.response(number.wrapping_add(1), out);
+                }
+                // Logged in, asked for more, or refused for who we are: somebody is at home.
+                (true, Some(0 | 1)) => return quit(out),
                 // Another method is wanted; an empty answer ends it.
-                self.heard.clear();
-                out.extend_from_slice(&[0, 0, 0, number.wrapping_add(1)]);
-                Progress::More
+                (true, Some(0xfe)) => out.extend_from_slice(&[0, 0, 0, number.wrapping_add(1)]),
+                (true, Some(0xff)) if matches!(code, 1044 | 1045 | 1698 | 1251 | 4151) => {
+                    return Progress::PASSED;
+                }
+                (_, Some(0xff)) => {
+                    return Progress::Failed(
+                        Failure::new(Stage::Content, FailKind::Status)
+                            .with_code(code)
+                            .with_excerpt(excerpt),
+                    );
+                }
+                _ => {
+                    return Progress::Failed(
+                        Failure::new(Stage::Reply, FailKind::Malformed).with_excerpt(payload),
+                    );
+                }
             }
-            (true, Some(0xff)) if matches!(code, 1044 | 1045 | 1698 | 1251 | 4151) => Progress::PASSED,
-            (_, Some(0xff)) => Progress::Failed(
-                Failure::new(Stage::Content, FailKind::Status)
-                    .with_code(code)
-                    .with_excerpt(excerpt),
-            ),
-            _ => Progress::Failed(Failure::new(Stage::Reply, FailKind::Malformed).with_excerpt(payload)),
+            self.heard.drain(..4 + length);
         }
     }
 
@@ -87,11 +93,18 @@ impl Conversation for MySql {
         Progress::More
     }
 
-    fn receive(&mut self, input: &[u8], out: &mut Vec<u8>) -> Progress {
-        let room = (MOST + 5).saturating_sub(self.heard.len()).min(input.len());
-        self.heard
-            .extend_from_slice(input.get(..room).unwrap_or_default());
-        self.packet(out)
+    fn receive(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Progress {
+        // As much at a time as the largest packet may have: what is whole makes room for the rest.
+        loop {
+            let room = (MOST + 5).saturating_sub(self.heard.len());
+            let (now, later) = input.split_at(room.min(input.len()));
+            self.heard.extend_from_slice(now);
+            let progress = self.packets(out);
+            if later.is_empty() || progress != Progress::More {
+                return progress;
+            }
+            input = later;
+        }
     }
 
     fn closed(&mut self) -> Progress {
@@ -183,6 +196,15 @@ const MOST: usize = 16 << 10;
 mod tests {
     use super::super::Dialogue;
     use super::*;
+
+    #[test]
+    fn packets_in_one_piece_count_like_packets_in_many() {
+        let greeting = [3, 0, 0, 0, 10, b'5', 0];
+        let fine = [1, 0, 0, 2, 0];
+        let mut talk = Dialogue::mysql("check").conversation();
+        let progress = talk.receive(&[&greeting[..], &fine[..]].concat(), &mut Vec::new());
+        assert_eq!(progress, Progress::PASSED);
+    }
 
     fn hear(dialogue: &Dialogue, packets: &[&[u8]]) -> Progress {
         let (mut talk, mut out) = (dialogue.conversation(), Vec::new());

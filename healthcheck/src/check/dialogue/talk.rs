@@ -78,16 +78,18 @@ impl Conversation for Talk {
         self.go(out)
     }
 
-    fn receive(&mut self, input: &[u8], out: &mut Vec<u8>) -> Progress {
-        // What is too much is noticed before it is stored.
-        let room = self
-            .most
-            .saturating_add(1)
-            .saturating_sub(self.heard.len())
-            .min(input.len());
-        self.heard
-            .extend_from_slice(input.get(..room).unwrap_or_default());
-        self.go(out)
+    fn receive(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Progress {
+        // What is too much is noticed before it is stored; what a step has used makes room for the rest.
+        loop {
+            let room = self.most.saturating_add(1).saturating_sub(self.heard.len());
+            let (now, later) = input.split_at(room.min(input.len()));
+            self.heard.extend_from_slice(now);
+            let progress = self.go(out);
+            if later.is_empty() || progress != Progress::More {
+                return progress;
+            }
+            input = later;
+        }
     }
 
     fn closed(&mut self) -> Progress {
