@@ -166,7 +166,7 @@ impl<'a> Packet<'a> {
         self.authentication
     }
 
-    /// The addresses of the virtual router, at least one.
+    /// The addresses of the virtual router, at least one unless [none was allowed](ReceiveChecks::no_address).
     pub fn addresses(&self) -> Addresses<'a> {
         self.addresses.clone()
     }
