@@ -2,18 +2,20 @@
 //! routers, in ticks of 10 ms. The intervals and priorities are chosen so that every timer is a whole number of ticks.
 
 mod model {
+    pub(crate) mod contest;
     pub(crate) mod explorer;
     pub(crate) mod groups;
     pub(crate) mod network;
 }
-use model::{explorer, groups, network};
+use model::{contest, explorer, groups, network};
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use contest::Contest;
 use explorer::{explore, search};
 use network::{Network, Routers, World, address, router};
-use vrrp_fsm::{Announcements, Dialect, Input, Parameters, Preempt, State, VirtualRouter, VrrpRouter};
+use vrrp_fsm::{Announcements, Dialect, Input, Parameters, Preempt, State, VirtualRouter};
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
 const LIMIT: usize = 6_000_000;
@@ -531,82 +533,6 @@ fn the_operator_may_do_anything_at_any_time() {
     };
     let report = explore(&system, LIMIT);
     println!("{} states, {} transitions", report.states, report.transitions);
-}
-
-/// Two hosts on a link, each with a sync group of two members.
-#[derive(Clone, Copy)]
-struct Contest {
-    priorities: [[u8; 2]; 2],
-    preempt: Preempt,
-    /// Whose group wins where each would win one member.
-    better: usize,
-    /// How many contests each may have had before.
-    before: &'static [u8],
-    delay: u8,
-}
-
-impl Contest {
-    const INTERVAL: u16 = 4;
-
-    const OPPOSITE: Self = Self {
-        priorities: [[192, 64], [64, 192]],
-        preempt: Preempt::Immediate,
-        better: 0,
-        before: &[0],
-        delay: 1,
-    };
-
-    /// The down interval of the better group, which waits for its slowest member.
-    fn down(&self) -> u16 {
-        let [first, second] = self.priorities[self.better];
-        settle(first.min(second), Self::INTERVAL, 0)
-    }
-
-    /// The states of a host that runs alone: its members as backups, the second up to a down interval behind the first, or
-    /// active. After contests they move together, as these left them.
-    fn states(&self, host: usize) -> Vec<VrrpRouter> {
-        let fresh = groups::host(host, &self.priorities[host], Self::INTERVAL, self.preempt);
-        let apart = if self.before == [0] { self.down() } else { 0 };
-        let mut found = Vec::new();
-        for contests in self.before {
-            for later in 0..=apart {
-                // A contest may cost two rounds; then the group is active, and repeats itself.
-                for waited in 0..9 * Self::INTERVAL {
-                    let state = groups::after(&fresh, *contests, later, waited, Self::INTERVAL);
-                    if !found.contains(&state) {
-                        found.push(state);
-                    }
-                }
-            }
-        }
-        found
-    }
-
-    /// From any two such states on: that after `bound` ticks exactly one host is active, all of it, and remains so.
-    fn settles_within(&self, bound: u16) -> Result<(), String> {
-        let [first, second] = [0, 1].map(|host| self.states(host));
-        let pairs = |first: &VrrpRouter| -> Vec<_> {
-            second
-                .iter()
-                .map(|second| vec![first.clone(), second.clone()])
-                .collect()
-        };
-        let system = groups::Groups {
-            initial: first.iter().flat_map(pairs).collect(),
-            delay: self.delay,
-            interval: Self::INTERVAL,
-            bound,
-            hosts: groups::Hosts::default(),
-        };
-        let report = search(&system, LIMIT).map_err(|violation| violation.to_string())?;
-        println!("{} states, {} transitions", report.states, report.transitions);
-        Ok(())
-    }
-
-    /// So many down intervals, with a delay each.
-    fn rounds(&self, count: u16) -> u16 {
-        count * (self.down() + u16::from(self.delay))
-    }
 }
 
 /// N18: two sync groups of which each wins one member settle within two of their down intervals and two delays, whatever
