@@ -297,7 +297,8 @@ pub fn set_realtime_priority(priority: u8) -> Result<(), Error> {
 /// The library never does this on its own.
 ///
 /// # Errors
-/// [`Error::Privilege`] without `CAP_IPC_LOCK`, when the process is larger than `RLIMIT_MEMLOCK`.
+/// [`Error::Privilege`] without `CAP_IPC_LOCK` where `RLIMIT_MEMLOCK` is a limit: it would be met sooner or later, and a thread
+/// or a buffer be refused. Then nothing is locked.
 pub fn lock_memory() -> Result<(), Error> {
     sys::lock_memory().map_err(Error::Privilege)
 }

@@ -631,13 +631,35 @@ pub(crate) fn set_realtime(priority: u8) -> io::Result<()> {
 }
 
 /// Keeps every page of the process in memory, those mapped later included.
+///
+/// Under a limit (`RLIMIT_MEMLOCK`) the process would run into it later, when a thread or a buffer is refused; so then
+/// nothing is locked.
 pub(crate) fn lock_memory() -> io::Result<()> {
+    const PLENTY: usize = 1 << 28;
     // What there is now, programs and libraries included, is brought in; the second call leaves that as it is.
     // SAFETY: no pointers.
     check(unsafe { libc::mlockall(libc::MCL_CURRENT) })?;
     // What comes later stays once it is touched: the stacks of later threads are not filled for nothing.
     // SAFETY: no pointers.
     check(unsafe { libc::mlockall(libc::MCL_FUTURE | libc::MCL_ONFAULT) })?;
+    // SAFETY: a new mapping without access, at an address of the kernel's choice.
+    let room = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            PLENTY,
+            libc::PROT_NONE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if room == libc::MAP_FAILED {
+        // SAFETY: no pointers.
+        unsafe { libc::munlockall() };
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    // SAFETY: the mapping just made, which nobody else knows of.
+    check(unsafe { libc::munmap(room, PLENTY) })?;
     Ok(())
 }
 
