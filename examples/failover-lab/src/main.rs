@@ -149,14 +149,14 @@ fn tell_all(arguments: &Arguments, plan: &Plan, world: &world::World) -> std::io
 
 fn finish(arguments: &Arguments, plan: &Plan, world: &world::World, rounds: Vec<Round>) -> ExitCode {
     if let (Some(file), Some(last)) = (&arguments.svg, rounds.last()) {
-        let title = format!(
-            "The active router {}: {} virtual router{}, an advertisement every {} s",
-            plan.fault.predicate(),
+        let title = format!("The active router {}", plan.fault.predicate());
+        let set_up = format!(
+            "{} virtual router{}, an advertisement every {} s",
             plan.instances,
             if plan.instances == 1 { "" } else { "s" },
             arguments.advert_int
         );
-        if let Err(error) = std::fs::write(file, svg::draw(&title, last)) {
+        if let Err(error) = std::fs::write(file, svg::draw(&title, &set_up, last)) {
             return fail(&format!("cannot write {}: {error}", file.display()));
         }
     }

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use crate::story::Round;
 
 /// Draws a round: a lane for each host, bars while it held the address, the client's answers and gaps, and the moments
-/// below. Colours follow the reader's scheme.
+/// below. Under the title stand what was set up, and the figures. Colours follow the reader's scheme.
 #[must_use]
-pub fn draw(title: &str, round: &Round) -> String {
+pub fn draw(title: &str, set_up: &str, round: &Round) -> String {
     let (from, to) = window(round);
     let x = |ms: f64| LEFT + (ms.clamp(from, to) - from) / (to - from) * WIDTH;
     let bottom = LANES + 3.0 * LANE;
@@ -19,8 +19,10 @@ pub fn draw(title: &str, round: &Round) -> String {
 <title>{0}</title>
 <style>{STYLE}</style>
 <rect class="page" width="100%" height="100%" rx="10"/>
-<text class="title" x="24" y="38">{0}</text>"#,
+<text class="title" x="24" y="38">{0}</text>
+<text class="soft" x="24" y="58">{1}</text>"#,
         escape(title),
+        escape(&format!("{set_up}{}", figures(round))),
     );
     let step = step(to - from);
     // Adding nothing makes of -0 a 0.
@@ -86,6 +88,24 @@ pub fn draw(title: &str, round: &Round) -> String {
     svg + "</svg>\n"
 }
 
+/// The figures of a round in a line.
+fn figures(round: &Round) -> String {
+    let mut text = String::new();
+    if let Some(detection) = round.detection_ms {
+        let _ = write!(
+            text,
+            " · detected after {detection:.1} ms, {:.1} ms allowed",
+            round.allowed_ms
+        );
+    }
+    if let Some(announced) = round.announced_ms {
+        let _ = write!(text, " · announced {announced:.1} ms later");
+    }
+    let longest = round.mend_gap_ms.unwrap_or(0.0).max(round.gap_ms);
+    let _ = write!(text, " · client without an answer for {longest:.1} ms at most");
+    text
+}
+
 fn bar(svg: &mut String, lane: usize, span: (f64, f64), class: &str, words: &str, x: &impl Fn(f64) -> f64) {
     let (from, width) = (x(span.0), (x(span.1) - x(span.0)).max(1.5));
     let y = LANES + lane as f64 * LANE + 4.0;
@@ -133,7 +153,7 @@ fn escape(text: &str) -> String {
 const WHOLE: f64 = 1000.0;
 const LEFT: f64 = 80.0;
 const WIDTH: f64 = 890.0;
-const LANES: f64 = 92.0;
+const LANES: f64 = 108.0;
 const LANE: f64 = 34.0;
 const ROW: f64 = 22.0;
 /// How far apart the marks of two moments must be.
@@ -194,7 +214,7 @@ mod tests {
             }],
             gaps: Vec::new(),
         };
-        let svg = draw("kill", &round);
+        let svg = draw("kill", "1 virtual router", &round);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
         assert!(svg.contains("A &lt;killed&gt;") && svg.contains("B &amp; company"));
         // The page, the client's lane, and the time that B held the address.
