@@ -58,7 +58,8 @@ impl Tournament {
                 return;
             }
             pair[side] = winner;
-            winner = better(pair[0], pair[1]);
+            // Not read back from the pair: that would wait for the store, five times as long as all the rest.
+            winner = winner.against(pair[side ^ 1], side == 0);
         }
         self.winner = winner;
     }
@@ -80,16 +81,18 @@ impl Entrant {
         weight: 0,
         position: 0,
     };
-}
 
-/// The one with the least `cost / weight`, of equals the left one, without dividing. The absent one has weight 0 and a cost
-/// above 0, so it loses against anybody and cannot beat anybody.
-#[inline]
-const fn better(left: Entrant, right: Entrant) -> Entrant {
-    if (right.cost as u64) * (left.weight as u64) < (left.cost as u64) * (right.weight as u64) {
-        right
-    } else {
-        left
+    /// The better of two, of equals the left one: the least `cost / weight`, without dividing. The absent one has weight 0
+    /// and a cost above 0, so it loses against anybody and cannot beat anybody.
+    #[inline]
+    fn against(self, sibling: Self, is_left: bool) -> Self {
+        let ours = u64::from(self.cost) * u64::from(sibling.weight);
+        let theirs = u64::from(sibling.cost) * u64::from(self.weight);
+        if ours < theirs + u64::from(is_left) {
+            self
+        } else {
+            sibling
+        }
     }
 }
 
