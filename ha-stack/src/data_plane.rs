@@ -1,6 +1,8 @@
 //! The seam between what should be balanced and whoever carries the traffic.
 
 mod ipvs;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod record;
 mod table;
 
@@ -10,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::Error;
 
 pub use ipvs::IpvsPlane;
+#[cfg(feature = "proxy")]
+pub use proxy::ProxyPlane;
 pub use table::{
     Algorithm, ConnectionTimeouts, DesiredReal, DesiredServer, DesiredTable, Forwarding, Front, Granularity,
     NotAFront, Persistence, Synchronization, Transport, Tunnel, TunnelChecksum,

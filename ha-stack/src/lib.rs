@@ -49,6 +49,8 @@ pub use command::{CommandLine, Credentials};
 pub use control::{Control, ControlClient, ControlServer, Request, Response, ServerAction};
 #[cfg(feature = "keepalived")]
 pub use convert::{Conversion, ConvertOptions, Problem};
+#[cfg(feature = "proxy")]
+pub use data_plane::ProxyPlane;
 #[cfg(feature = "balance")]
 pub use data_plane::{
     Algorithm, Applied, ConnectionTimeouts, DataPlane, DesiredReal, DesiredServer, DesiredTable, Extent,

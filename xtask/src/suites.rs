@@ -58,6 +58,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "ha-daemon",
+        binary: "balance_proxy",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "ha-daemon",
         binary: "realserver",
         needs: &[Need::Root, Need::Program("unshare"), Need::Program("ip")],
     },

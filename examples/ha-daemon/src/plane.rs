@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use ha_stack::{DataPlane, DesiredTable, Error, Extent, IpvsPlane, NoPlane};
+use ha_stack::{DataPlane, DesiredTable, Error, Extent, IpvsPlane, NoPlane, ProxyPlane};
 
 /// What `--data-plane` says.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum Choice {
-    /// The kernel's IPVS where it answers; else nothing, which is said
+    /// The kernel's IPVS where it answers, else the embedded proxy for NAT and FNAT
     #[default]
     Auto,
     /// The kernel's IPVS
     Ipvs,
+    /// The embedded TCP proxy, for DR and TUN too: real servers do not see the clients' addresses
+    Proxy,
     /// Nothing: real servers are checked, and who is up is told
     None,
 }
@@ -20,13 +22,17 @@ pub(crate) enum Choice {
 /// Opens what was chosen.
 pub(crate) fn open(choice: Choice, record: &Path) -> Result<Box<dyn DataPlane>, Error> {
     match choice {
+        Choice::Proxy => Ok(Box::new(ProxyPlane::start(true)?)),
         Choice::None => Ok(Box::new(NoPlane)),
         Choice::Ipvs => Ok(Box::new(IpvsPlane::open(Some(record.to_owned()))?)),
         Choice::Auto => match IpvsPlane::open(Some(record.to_owned())) {
             Ok(plane) => Ok(Box::new(plane)),
             Err(Error::Ipvs(error)) => {
-                tracing::error!(%error, "real servers are checked, but nothing carries traffic to them");
-                Ok(Box::new(NoPlane))
+                tracing::warn!(
+                    %error,
+                    "the embedded proxy carries what says NAT or FNAT; real servers do not see the clients' addresses"
+                );
+                Ok(Box::new(ProxyPlane::start(false)?))
             }
             Err(error) => Err(error),
         },

@@ -98,7 +98,7 @@ fn virtual_server(context: &mut Context<'_>, server: &VirtualServer) -> Option<V
         plan.group = Some(name.clone());
     }
     plan.scheduling = scheduling(server);
-    plan.forwarding = forwarding(context, server.lvs_method.as_ref(), server.origin)?;
+    plan.forwarding = forwarding(server.lvs_method.as_ref())?;
     let is_marked = matches!(server.name, VirtualServerName::Fwmark(_));
     plan.one_packet = server.ops && (transport == Transport::Udp || is_marked);
     plan.persistence = persistence(server, &plan.fronts);
@@ -117,7 +117,7 @@ fn virtual_server(context: &mut Context<'_>, server: &VirtualServer) -> Option<V
             .or(server.lvs_method.as_ref());
         plan.sorry_server = Some(SorryServerPlan {
             address: SocketAddr::new(sorry.address, sorry.port.unwrap_or(0)),
-            forwarding: forwarding(context, method, server.origin)?,
+            forwarding: forwarding(method)?,
             inhibit: server.sorry_server_inhibit,
         });
     }
@@ -143,7 +143,7 @@ fn real_server(
     fronts: &[Front],
 ) -> Option<RealServerPlan> {
     let forwarding = match &real.lvs_method {
-        Some(own) => forwarding(context, Some(own), real.origin)?,
+        Some(own) => forwarding(Some(own))?,
         None => inherited,
     };
     let SocketName { address, port } = real.address;
@@ -290,21 +290,14 @@ fn persistence(server: &VirtualServer, fronts: &[Front]) -> Option<Persistence> 
     })
 }
 
-fn forwarding(
-    context: &mut Context<'_>,
-    wanted: Option<&keepalived_conf::Forwarding>,
-    origin: Origin,
-) -> Option<Forwarding> {
+fn forwarding(wanted: Option<&keepalived_conf::Forwarding>) -> Option<Forwarding> {
     let Some(wanted) = wanted else {
         return Some(Forwarding::Masquerade);
     };
     Some(match wanted.method {
         Method::Nat => Forwarding::Masquerade,
         Method::Dr => Forwarding::DirectRoute,
-        Method::Fnat => {
-            context.error(origin, "the kernel's IPVS has no FNAT: use NAT, DR or TUN");
-            return None;
-        }
+        Method::Fnat => Forwarding::FullNat,
         Method::Tun => Forwarding::Tunnel(match wanted.tunnel {
             None | Some(keepalived_conf::Tunnel::Ipip) => Tunnel::Ipip,
             Some(keepalived_conf::Tunnel::Gre) => Tunnel::Gre {

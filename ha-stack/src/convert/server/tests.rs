@@ -321,7 +321,6 @@ fn what_holds_for_all_is_taken_over() {
 fn what_cannot_be_carried_out_is_an_error() {
     let block = |head: &str, lines: &str| format!("virtual_server {head} {{\nprotocol TCP\n{lines}\n}}\n");
     let real = "real_server 10.0.1.1 80 {\n}";
-    assert!(error(&block("10.0.0.1 80", &format!("lb_kind FNAT\n{real}"))).contains("FNAT"));
     assert!(error(&block("fwmark 0", real)).contains("mark 0"));
     assert!(error(&block("10.0.0.1 80", "real_server 2001:db8::1 80 {\n}")).contains("another family"));
     let no_port = "persistence_timeout\nreal_server 10.0.1.1 {\nTCP_CHECK {\n}\n}";

@@ -195,7 +195,9 @@ fn full_nat_is_refused_with_advice() {
     let applied = plane.reconcile(&table(vec![server]), Extent::Changed).unwrap();
     assert_eq!(
         applied.refused,
-        ["tcp 10.0.0.1:80: 10.0.1.1:80 is left out: the kernel's IPVS has no FNAT; use NAT, DR or TUN"]
+        [
+            "tcp 10.0.0.1:80: 10.0.1.1:80 is left out: the kernel's IPVS has no FNAT; use NAT, DR or TUN, or --data-plane proxy"
+        ]
     );
 }
 

@@ -118,7 +118,7 @@ fn destination(front: &Front, real: &DesiredReal, refused: &mut Vec<String>) -> 
     let address = real.address;
     let Some(forward) = forward(real.forwarding) else {
         refused.push(format!(
-            "{front}: {address} is left out: the kernel's IPVS has no FNAT; use NAT, DR or TUN"
+            "{front}: {address} is left out: the kernel's IPVS has no FNAT; use NAT, DR or TUN, or --data-plane proxy"
         ));
         return None;
     };
