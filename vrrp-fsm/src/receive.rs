@@ -78,8 +78,7 @@ impl VrrpRouter {
             match is_for(router.parameters(), envelope) {
                 Ok(Sender::Known) => return Ok(id),
                 Ok(Sender::Stranger) => stranger = stranger.or(Some(id)),
-                Err(reason) if refusal.0.is_none() => refusal = (Some(id), reason),
-                Err(_) => {}
+                Err(reason) => refusal = (Some(id), reason),
             }
         }
         stranger.ok_or(refusal)

@@ -165,3 +165,14 @@ fn tracked_and_not_any_more() {
         .unwrap();
     assert_eq!(router, before);
 }
+
+/// Identifiers are written as numbers.
+#[test]
+fn identifiers() {
+    let (mut router, ids) = host(1);
+    let group = router.add_sync_group(at(0), &ids[7..9]).unwrap();
+    assert_eq!(
+        [ids[7].to_string(), group.to_string(), InterfaceId(3).to_string()],
+        ["7", "0", "3"]
+    );
+}

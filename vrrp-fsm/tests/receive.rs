@@ -580,16 +580,16 @@ fn a_flood_of_bad_packets() {
     assert_eq!(sent_at, expected);
 }
 
-/// A list that names one address twice is not the list of two.
+/// A list that names an address twice is not the list that has another in its place.
 #[test]
 fn an_address_listed_twice() {
-    let (one, other) = (ip("10.0.0.100"), ip("10.0.0.101"));
-    let mut lab = Lab::new(builder(100).addresses([one, other]));
-    let [mut message, doubled] = [[one, other], [one, one]].map(|addresses| {
+    let [first, second, third] = [ip("10.0.0.100"), ip("10.0.0.101"), ip("10.0.0.102")];
+    let mut lab = Lab::new(builder(100).addresses([first, second, third]));
+    let [mut message, doubled] = [[third, second, first], [first, second, second]].map(|addresses| {
         let interval = centis(100);
         let advertisement =
             vrrp_proto::Advertisement::version_3(vrid(1), Priority::new(200), interval, addresses).unwrap();
-        let mut buffer = [0; 16];
+        let mut buffer = [0; 20];
         advertisement
             .emit(&lab.envelope, ChecksumForm::Rfc5798, &mut buffer)
             .unwrap();
@@ -615,6 +615,10 @@ fn packets_for_nobody() {
     message[1] = 0;
     assert_eq!(lab.receive(&message).unwrap_err().field(), Some(Field::Vrid));
     assert_eq!(lab.router.statistics().vrid_errors, 1);
+    // Whatever else is wrong with it.
+    lab.envelope = Envelope::new(ip("10.0.0.2"), lab.envelope.destination(), 64).unwrap();
+    assert_eq!(lab.receive(&message).unwrap_err().field(), Some(Field::HopLimit));
+    assert_eq!(lab.router.statistics().vrid_errors, 2);
     assert_eq!(lab.router.statistics().packet_length_errors, 2);
 }
 
