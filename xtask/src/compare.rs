@@ -1,6 +1,7 @@
 //! Ours beside keepalived: interleaved rounds of the laboratory, least, median and most of each.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
@@ -16,6 +17,9 @@ pub(crate) struct Options {
     /// Rounds of each
     #[arg(long, default_value_t = 10)]
     rounds: u16,
+    /// A laboratory that is built already, instead of a new one
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,7 +81,13 @@ pub(crate) fn run(options: &Options) -> Result {
     if !has_program("keepalived") {
         return Err("keepalived is not installed: `cargo xtask setup`".into());
     }
-    process::run(&mut cargo(&["build", "--release", "-p", "failover-lab"]))?;
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            process::run(&mut cargo(&["build", "--release", "-p", "failover-lab"]))?;
+            root().join("target/release/failover-lab")
+        }
+    };
     let everything = What::value_variants();
     let wanted = if options.what.is_empty() {
         everything
@@ -93,8 +103,8 @@ pub(crate) fn run(options: &Options) -> Result {
                 .map_or_else(String::new, ToString::to_string)
         );
         let figures = match what.method() {
-            Method::Story(story) => tell(&story, usize::from(options.rounds))?,
-            Method::Measure(word) => measure(word, usize::from(options.rounds))?,
+            Method::Story(story) => tell(&program, &story, usize::from(options.rounds))?,
+            Method::Measure(word) => measure(&program, word, usize::from(options.rounds))?,
         };
         figures.print();
     }
@@ -102,7 +112,7 @@ pub(crate) fn run(options: &Options) -> Result {
 }
 
 /// Rounds until there are enough of each kind in which the machine was not late, within reason.
-fn tell(story: &Story, rounds: usize) -> Result<Figures> {
+fn tell(program: &Path, story: &Story, rounds: usize) -> Result<Figures> {
     const ATTEMPTS: usize = 4;
     let mut figures = Figures::default();
     for _ in 0..ATTEMPTS {
@@ -110,7 +120,7 @@ fn tell(story: &Story, rounds: usize) -> Result<Figures> {
         if missing == 0 {
             break;
         }
-        let mut command = Command::new(root().join("target/release/failover-lab"));
+        let mut command = Command::new(program);
         command
             .args(["--peer", "keepalived", "--json", "--fault", story.fault])
             .args(["--instances", story.instances, "--advert-int", story.interval])
@@ -122,11 +132,11 @@ fn tell(story: &Story, rounds: usize) -> Result<Figures> {
     Ok(figures)
 }
 
-fn measure(word: &str, rounds: usize) -> Result<Figures> {
+fn measure(program: &Path, word: &str, rounds: usize) -> Result<Figures> {
     let mut figures = Figures::default();
     for _ in 0..rounds {
         for kind in KINDS {
-            let mut command = Command::new(root().join("target/release/failover-lab"));
+            let mut command = Command::new(program);
             command.args(["measure", word, kind]);
             let found: Value = serde_json::from_str(&process::read(&mut command)?)?;
             let found: Vec<(&str, f64)> = found
