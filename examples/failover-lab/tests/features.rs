@@ -250,6 +250,52 @@ fn routes_and_rules_come_and_go_with_the_role() {
     }
 }
 
+/// Routes and rules have no lease: what a killed predecessor left is removed, or taken over without a word.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn routes_and_rules_of_a_predecessor_are_removed_or_taken_over() {
+    let left = |lab: &Lab| {
+        let host = lab.segment.host(0);
+        host.ip("route add blackhole 10.91.0.0/16 table 100 proto 18")
+            .unwrap();
+        host.ip("rule add pref 1000 from 10.77.1.1/32 lookup 100 protocol 18")
+            .unwrap();
+    };
+    let held = |priority| {
+        let route = VirtualRoute::new(ip("10.91.0.0"), 16).unwrap();
+        let rule = VirtualRule::new(AddressFamily::Ipv4, 1000, RuleAction::Table(100));
+        instance(priority)
+            .address(address("10.77.1.1/24"))
+            .route(route.kind(RouteKind::Blackhole).table(100))
+            .rule(rule.from(ip("10.77.1.1"), 32))
+    };
+    let count = |lab: &Lab| {
+        let (rules, routes) = (show(lab, "rule show"), show(lab, "route show table all"));
+        (
+            rules.matches("1000:").count(),
+            routes.matches("10.91.0.0/16").count(),
+        )
+    };
+    // Beside a stronger router nothing of it stays.
+    let lab = Lab::new();
+    let mut other = Running::start(&lab, 1, vec![instance(200).address(address("10.77.1.1/24"))]);
+    other.wait_active();
+    left(&lab);
+    assert_eq!(count(&lab), (1, 1));
+    let mut held = Running::start(&lab, 0, vec![held(100)]);
+    held.wait(State::Backup);
+    wait_for(PATIENCE, "the leftovers to go", || count(&lab) == (0, 0)).unwrap();
+    // There again when the role comes: it has them once, and complains of nothing.
+    left(&lab);
+    other.stop();
+    held.wait_active();
+    assert_eq!(count(&lab), (1, 1));
+    let failed = |event: &DriverEvent| matches!(event, DriverEvent::ChangeFailed { .. });
+    assert!(!held.told().iter().any(failed));
+    held.stop();
+    assert_eq!(count(&lab), (0, 0));
+}
+
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn a_change_that_cannot_be_made_is_told_and_the_rest_is_made() {

@@ -435,6 +435,11 @@ impl Driver {
             }
         }
         seat.started = true;
+        if !held {
+            // The lease of a predecessor's addresses has ended; its routes and rules have none.
+            leftovers.extend(seat.instance.rules.iter().cloned().map(Change::RemoveRule));
+            leftovers.extend(seat.instance.routes.iter().cloned().map(Change::RemoveRoute));
+        }
         for change in leftovers {
             self.work.push(key, change);
         }

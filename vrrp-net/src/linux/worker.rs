@@ -153,7 +153,7 @@ impl Hands {
         let refused = self.refuse_first(&jobs);
         self.batch.clear();
         let mut results: Vec<(u64, Vec<(usize, i32)>)> = Vec::with_capacity(jobs.len());
-        let mut sent: Vec<(usize, usize)> = Vec::new();
+        let mut sent: Vec<Sent> = Vec::new();
         let mut announcements = Vec::new();
         for job in jobs {
             match job {
@@ -170,7 +170,11 @@ impl Hands {
                             self.announcer.forget(*interface, address.address());
                         }
                         match self.request(change) {
-                            Step::Queued => sent.push((result, place)),
+                            Step::Queued => sent.push(Sent {
+                                result,
+                                place,
+                                fine: fine(change),
+                            }),
                             Step::Done => {}
                             Step::Filtered => {
                                 if let Some(errno) = refused.failed
@@ -275,23 +279,24 @@ impl Hands {
     }
 
     /// Sends the batch and files its failures.
-    fn flush(&mut self, sent: &mut Vec<(usize, usize)>, results: &mut [(u64, Vec<(usize, i32)>)]) {
+    fn flush(&mut self, sent: &mut Vec<Sent>, results: &mut [(u64, Vec<(usize, i32)>)]) {
         if self.batch.is_empty() {
             return;
         }
         let report = self.netlink.run(&mut self.batch, |_, _| {});
-        for (item, (result, place)) in sent.drain(..).enumerate() {
+        for (item, sent) in sent.drain(..).enumerate() {
             let errno = match &report {
                 Ok(report) => match report.outcome(item) {
                     // Unconfirmed: carried out or refused, the watch will tell which.
                     Outcome::Done | Outcome::Unconfirmed | Outcome::Interrupted => continue,
+                    Outcome::Failed(failure) if sent.fine.contains(&failure.errno.get()) => continue,
                     Outcome::Failed(failure) => failure.errno.get(),
                     _ => libc::EIO,
                 },
                 Err(_) => libc::EIO,
             };
-            if let Some((_, failures)) = results.get_mut(result) {
-                failures.push((place, errno));
+            if let Some((_, failures)) = results.get_mut(sent.result) {
+                failures.push((sent.place, errno));
             }
         }
         self.batch.clear();
@@ -325,6 +330,27 @@ impl Hands {
         };
         self.batch.clear();
         outcome
+    }
+}
+
+/// A change on its way to the kernel.
+struct Sent {
+    /// Whose work, and where in it.
+    result: usize,
+    place: usize,
+    /// The refusals that say that everything is as it should be.
+    fine: &'static [i32],
+}
+
+/// What is there already need not be made, as a rule that a predecessor left; what is gone need not be removed.
+fn fine(change: &Change) -> &'static [i32] {
+    match change {
+        Change::AddRule(_) => &[libc::EEXIST],
+        Change::RemoveAddress { .. }
+        | Change::RemoveRoute(_)
+        | Change::RemoveRule(_)
+        | Change::DeleteLink { .. } => &[libc::ENOENT, libc::ESRCH, libc::ENODEV, libc::EADDRNOTAVAIL],
+        _ => &[],
     }
 }
 
