@@ -26,7 +26,9 @@ pub(crate) struct State {
     suspended: HashSet<Arc<str>>,
     /// Whether the data plane was told anything yet.
     pub(super) begun: bool,
-    /// The data plane has not taken all of it.
+    /// Whether it has taken anything yet.
+    taken: bool,
+    /// It is not known what it has.
     pub(super) stale: bool,
     /// What it refused last.
     pub(super) refused: Vec<String>,
@@ -42,6 +44,7 @@ impl State {
             active: HashSet::new(),
             suspended: HashSet::new(),
             begun: false,
+            taken: false,
             stale: false,
             refused: Vec::new(),
         }
@@ -143,18 +146,22 @@ impl State {
         let mut table = self.balancer.table();
         table.timeouts = self.plan.timeouts;
         table.synchronization = self.synchronization();
-        table.exclusive = self.plan.flush && !self.begun;
+        table.exclusive = self.plan.flush && !self.taken;
+        self.begun = true;
         let refused = match self.plane.reconcile(&table, extent) {
             Ok(applied) => {
-                self.begun = true;
+                self.taken = true;
+                self.stale = false;
                 if applied.changes > 0 && extent == Extent::Whole {
                     tracing::debug!(changes = applied.changes, "the load balancer was put right");
                 }
                 applied.refused
             }
-            Err(error) => vec![error.to_string()],
+            Err(error) => {
+                self.stale = true;
+                vec![error.to_string()]
+            }
         };
-        self.stale = !refused.is_empty();
         // Tried again and again, but said once.
         for line in refused.iter().filter(|line| !self.refused.contains(line)) {
             tracing::error!("the load balancer is not as it should be: {line}");
