@@ -1,5 +1,7 @@
 //! Ours beside keepalived: interleaved rounds of the laboratory, least, median and most of each.
 
+mod daemon;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,6 +38,8 @@ enum What {
     Cost,
     /// Resident memory with 1,000 routers
     Memory,
+    /// The whole daemon with 1,000 routers: start, reload, status, memory, stop
+    Daemon,
     /// A paused active router wakes: how often the role changes hands (once is right)
     Pause,
     /// A partition heals: the client's second gap
@@ -50,6 +54,8 @@ enum Method {
     Story(Story),
     /// By the laboratory's `measure WORD`, of one and the other in turn.
     Measure(&'static str),
+    /// By [`daemon::measure`].
+    Daemon,
 }
 
 struct Story {
@@ -81,18 +87,20 @@ pub(crate) fn run(options: &Options) -> Result {
     if !has_program("keepalived") {
         return Err("keepalived is not installed: `cargo xtask setup`".into());
     }
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => {
-            process::run(&mut cargo(&["build", "--release", "-p", "failover-lab"]))?;
-            root().join("target/release/failover-lab")
-        }
-    };
     let everything = What::value_variants();
     let wanted = if options.what.is_empty() {
         everything
     } else {
         &options.what
+    };
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            if wanted.iter().any(|what| !matches!(what, What::Daemon)) {
+                process::run(&mut cargo(&["build", "--release", "-p", "failover-lab"]))?;
+            }
+            root().join("target/release/failover-lab")
+        }
     };
     for what in wanted {
         let name = what.to_possible_value();
@@ -105,6 +113,7 @@ pub(crate) fn run(options: &Options) -> Result {
         let figures = match what.method() {
             Method::Story(story) => tell(&program, &story, usize::from(options.rounds))?,
             Method::Measure(word) => measure(&program, word, usize::from(options.rounds))?,
+            Method::Daemon => daemon::measure(options.program.as_deref(), usize::from(options.rounds))?,
         };
         figures.print();
     }
@@ -168,6 +177,7 @@ impl What {
     fn method(self) -> Method {
         let (fault, instances, interval, figures, belongs_to): (_, _, _, &[&str], _) = match self {
             Self::Garbage => return Method::Measure("garbage"),
+            Self::Daemon => return Method::Daemon,
             Self::Cost => return Method::Measure("cost"),
             Self::Memory => return Method::Measure("memory"),
             Self::Restart => return Method::Measure("restart"),
