@@ -53,6 +53,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "ha-daemon",
+        binary: "unit",
+        needs: &[Need::Program("systemd-analyze")],
+    },
+    Suite {
+        package: "ha-daemon",
         binary: "routes",
         needs: &[Need::Root, Need::Program("nsenter")],
     },
