@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use common::*;
 use vrrp_fsm::{
-    Announcements, Dialect, Input, Output, Parameters, ParametersBuilder, Preempt, Reason, State,
+    AddressListCheck, Announcements, Dialect, Input, Output, Parameters, ParametersBuilder, Preempt, Reason,
+    State,
 };
-use vrrp_proto::ChecksumForm;
+use vrrp_proto::{ChecksumForm, Priority};
 
 fn quiet(priority: u8) -> ParametersBuilder {
     builder(priority).announcements(Announcements::MINIMAL)
@@ -227,4 +228,58 @@ fn there_and_back() {
         let parameters = builder(100).dialect(dialect).accept_mode(true).build().unwrap();
         assert_eq!(parameters.to_builder().build().unwrap(), parameters);
     }
+}
+
+/// What was set can be read.
+#[test]
+fn parameters_can_be_read() {
+    let flags = |parameters: &Parameters| {
+        [
+            parameters.accept_mode(),
+            parameters.check_peers(),
+            parameters.answers_lower_priority(),
+            parameters.advertises_before_yielding(),
+            parameters.owner_ignores_advertisements(),
+            parameters.any_first_address(),
+        ]
+    };
+    let built = |builder: ParametersBuilder| builder.build().unwrap();
+    let older = || builder(100).dialect(Dialect::Rfc5798);
+    assert_eq!(
+        flags(&built(builder(100))),
+        [false, false, true, false, false, false]
+    );
+    assert_eq!(flags(&built(older())), [false, false, false, false, true, false]);
+    assert!(built(builder(255)).accept_mode());
+    for (place, changed) in [
+        older().accept_mode(true),
+        older().check_peers(true),
+        older().answer_lower_priority(true),
+        older().advertise_before_yielding(true),
+        older().owner_ignores_advertisements(false),
+        older().any_first_address(true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut expected = flags(&built(older()));
+        expected[place] ^= true;
+        assert_eq!(flags(&built(changed)), expected, "{place}");
+    }
+    let parameters = built(
+        older()
+            .down_timer_adverts(7)
+            .adver_interval(centis(30))
+            .checksum_form(ChecksumForm::Rfc9568)
+            .address_list_check(AddressListCheck::Ignore)
+            .preempt(Preempt::Never),
+    );
+    assert_eq!(parameters.down_timer_adverts(), 7);
+    assert_eq!(parameters.adver_interval(), centis(30));
+    assert_eq!(parameters.checksum_form(), ChecksumForm::Rfc9568);
+    assert_eq!(parameters.address_list_check(), AddressListCheck::Ignore);
+    assert_eq!(parameters.preempt(), Preempt::Never);
+    assert_eq!(parameters.dialect(), Dialect::Rfc5798);
+    assert_eq!(parameters.priority(), Priority::new(100));
+    assert_eq!(parameters.vrid(), vrid(1));
 }

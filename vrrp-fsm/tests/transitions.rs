@@ -616,3 +616,19 @@ fn giving_way_to_a_queued_advertisement() {
         assert_eq!(deadline(&router), from + 3_609_375_000);
     }
 }
+
+/// Two routers of which one has something left to do are not equal; an empty queue is like none.
+#[test]
+fn what_is_left_to_do_counts() {
+    let mut pending = router(builder(100));
+    let fresh = pending.clone();
+    feed(&mut pending, 1, Input::Announce);
+    assert_ne!(pending, fresh, "the time is another");
+    pending.handle_input(at(1), Input::Startup { held: false });
+    let mut done = pending.clone();
+    assert_eq!(done, pending);
+    drain(&mut done);
+    assert_ne!(done, pending);
+    drain(&mut pending);
+    assert_eq!(done, pending);
+}
