@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use healthcheck::{CheckStatus as Checked, Kind, State as TargetState, Status as TargetStatus};
+use healthcheck::{CheckStatus as Checked, State as TargetState, Status as TargetStatus};
 
 use crate::balance::runner::State;
 use crate::balance::server::{Real, Server, Standing};
@@ -70,7 +70,7 @@ fn real_status(
     let checks = real.plan.checks.iter().enumerate().map(|(index, (check, _))| {
         let status = checked.and_then(|status| status.checks.get(index));
         CheckStatus {
-            kind: word(check.kind()).to_owned(),
+            kind: check.kind().word().to_owned(),
             state: status.map_or_else(|| "unknown".to_owned(), |status| status.verdict.to_string()),
             last_error: status.and_then(last_error),
             last_latency_us: status
@@ -132,22 +132,5 @@ fn traffic(traffic: Traffic) -> TrafficStatus {
         connections_per_second: traffic.connection_rate,
         bytes_in_per_second: traffic.byte_rate_in,
         bytes_out_per_second: traffic.byte_rate_out,
-    }
-}
-
-fn word(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Tcp(_) => "tcp",
-        Kind::Ping(_) => "ping",
-        Kind::Http(_) => "http",
-        Kind::Dialogue(_) => "dialogue",
-        Kind::Tls(_) => "tls",
-        Kind::Dns(_) => "dns",
-        Kind::Udp(_) => "udp",
-        Kind::Script(_) => "script",
-        Kind::File(_) => "file",
-        Kind::External(_) => "external",
-        Kind::Custom(_) => "custom",
-        _ => "other",
     }
 }

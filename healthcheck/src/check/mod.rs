@@ -192,6 +192,37 @@ pub enum Kind {
     Custom(CustomProbe),
 }
 
+impl Kind {
+    /// One word for it, as a status shows: `tcp`, `http`, `grpc`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            #[cfg(feature = "icmp")]
+            Self::Ping(_) => "ping",
+            #[cfg(feature = "http")]
+            Self::Http(_) => "http",
+            #[cfg(feature = "dialogue")]
+            Self::Dialogue(_) => "dialogue",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "tls",
+            #[cfg(feature = "http2")]
+            Self::Http2(_) => "http2",
+            #[cfg(feature = "http2")]
+            Self::Grpc(_) => "grpc",
+            #[cfg(feature = "dns")]
+            Self::Dns(_) => "dns",
+            #[cfg(feature = "udp")]
+            Self::Udp(_) => "udp",
+            #[cfg(feature = "script")]
+            Self::Script(_) => "script",
+            #[cfg(feature = "file")]
+            Self::File(_) => "file",
+            Self::External(_) => "external",
+            Self::Custom(_) => "custom",
+        }
+    }
+}
+
 impl From<Tcp> for Kind {
     fn from(tcp: Tcp) -> Self {
         Self::Tcp(tcp)
