@@ -25,8 +25,10 @@ pub(crate) enum Need {
     Program(&'static str),
     /// A kernel with nf_tables.
     NfTables,
-    /// A kernel with IPVS. The suite runs as root on the host's if it has it, else on each kernel of [`crate::vm`].
-    IpvsKernel,
+    /// A kernel with IPVS. The suite runs as root on the host's if it has it, else on each of these, booted.
+    IpvsKernel(&'static [&'static str]),
+    /// A program of the package, built; the tests know its path from cargo.
+    Binary(&'static str),
     /// An example of the package, built; the tests find its path in the variable `EXAMPLE_NAME`.
     Example(&'static str),
     /// This program; the tests find its path in the variable `XTASK`.
@@ -34,6 +36,15 @@ pub(crate) enum Need {
 }
 
 pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        package: "ha-daemon",
+        binary: "balance",
+        needs: &[
+            Need::IpvsKernel(vm::NEWEST),
+            Need::Binary("ha-daemon"),
+            Need::Program("keepalived"),
+        ],
+    },
     Suite {
         package: "ha-daemon",
         binary: "pair",
@@ -192,7 +203,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         package: "lvs-sched-oracle",
         binary: "kernel",
-        needs: &[Need::IpvsKernel],
+        needs: &[Need::IpvsKernel(vm::ALL)],
     },
     Suite {
         package: "keepalived-conf",
@@ -207,7 +218,11 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         package: "ipvs-netlink",
         binary: "kernel",
-        needs: &[Need::IpvsKernel, Need::Example("ipvsadm"), Need::Xtask],
+        needs: &[
+            Need::IpvsKernel(vm::CURRENT),
+            Need::Example("ipvsadm"),
+            Need::Xtask,
+        ],
     },
 ];
 
@@ -218,9 +233,14 @@ impl Need {
             Self::Root if !is_root() => Some("root".to_owned()),
             Self::Root if !Path::new("/proc/self/ns/net").exists() => Some("network namespaces".to_owned()),
             Self::Program(name) if !has_program(name) => Some(format!("the program {name}")),
-            Self::IpvsKernel => vm::missing(),
+            Self::IpvsKernel(_) => vm::missing(),
             Self::NfTables if !has_nf_tables() => Some("a kernel with nf_tables".to_owned()),
-            Self::Root | Self::Program(_) | Self::NfTables | Self::Example(_) | Self::Xtask => None,
+            Self::Root
+            | Self::Program(_)
+            | Self::NfTables
+            | Self::Binary(_)
+            | Self::Example(_)
+            | Self::Xtask => None,
         }
     }
 }

@@ -73,11 +73,12 @@ pub(crate) fn run(options: &Options) -> Result {
         }
         let before = counts.passed + counts.failed;
         let arguments = ["--ignored", "--test-threads=1"];
-        let (times, passed) = match suite.needs.iter().any(|need| matches!(need, Need::IpvsKernel)) {
-            true => vm::run_tests(&suite.executable()?, &arguments, &suite.luggage()?, |line| {
-                counts.add(line);
-            })?,
-            false => {
+        let (times, passed) = match suite.kernels() {
+            Some(kernels) => {
+                let (binary, luggage) = (suite.executable()?, suite.luggage()?);
+                vm::run_tests(kernels, &binary, &arguments, &luggage, |line| counts.add(line))?
+            }
+            None => {
                 let mut command = suite.command();
                 command.args(arguments);
                 if options.long {
@@ -148,12 +149,31 @@ impl Suite {
         executable(&command, self.binary)
     }
 
+    /// The kernels of the laboratory that it runs on, if it runs there.
+    fn kernels(&self) -> Option<&'static [&'static str]> {
+        self.needs.iter().find_map(|need| match need {
+            Need::IpvsKernel(kernels) => Some(*kernels),
+            _ => None,
+        })
+    }
+
     /// What has to come along when the suite runs on another kernel.
     fn luggage(&self) -> Result<vm::Luggage> {
         let mut luggage = vm::Luggage::default();
         for need in self.needs {
             match *need {
                 Need::Program(name) => luggage.programs.push(name.to_owned()),
+                Need::Binary(name) => {
+                    let command = [
+                        "build",
+                        "--all-features",
+                        "--package",
+                        self.package,
+                        "--bin",
+                        name,
+                    ];
+                    luggage.files.push(executable(&command, name)?);
+                }
                 Need::Example(name) => {
                     let command = [
                         "build",
@@ -169,7 +189,7 @@ impl Suite {
                     );
                 }
                 Need::Xtask => luggage.named("XTASK", env::current_exe()?),
-                Need::Root | Need::NfTables | Need::IpvsKernel => {}
+                Need::Root | Need::NfTables | Need::IpvsKernel(_) => {}
             }
         }
         Ok(luggage)

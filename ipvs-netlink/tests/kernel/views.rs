@@ -160,3 +160,29 @@ fn on_a_host_that_has_ipvs_the_laboratory_is_a_namespace_of_its_own() {
         (Some(7), "a b".to_owned())
     );
 }
+
+#[cfg(feature = "tokio")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an IPVS kernel"]
+async fn tasks_share_an_asynchronous_client() {
+    let here = ipvs_netlink::AsyncClient::open().await.unwrap();
+    here.flush().await.unwrap();
+    let tasks: Vec<_> = (1..=20)
+        .map(|port| {
+            let client = here.clone();
+            tokio::spawn(async move {
+                let mut batch = Batch::new();
+                batch.add_service(service(port));
+                batch.add_destination(service(port).key, destination(port));
+                client.apply(batch).await.unwrap().into_result().unwrap();
+                client.destinations(service(port).key).await.unwrap().len()
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 1);
+    }
+    assert_eq!(here.snapshot().await.unwrap().services.len(), 20);
+    let listed = ipvsadm("-S -n");
+    assert_eq!(listed.lines().filter(|line| line.starts_with("-a")).count(), 20);
+}

@@ -1,0 +1,284 @@
+//! Hosts on one segment: network namespaces around a bridge, and the programs on them.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ipvs_netlink::{Client, Table};
+
+/// The interface of every host.
+pub(crate) const INTERFACE: &str = "ens1f1";
+
+/// Which daemon a director runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Daemon {
+    Ours,
+    Keepalived,
+}
+
+/// The cable between the hosts.
+pub(crate) struct Segment {
+    switch: String,
+    ports: AtomicU32,
+}
+
+/// A host.
+pub(crate) struct Host {
+    namespace: String,
+    directory: PathBuf,
+}
+
+/// A program on a host; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Segment {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let switch = format!("lb{}-{number}", std::process::id());
+        ip(&["netns", "add", &switch]);
+        ip(&["-n", &switch, "link", "add", "br0", "type", "bridge"]);
+        ip(&["-n", &switch, "link", "set", "br0", "up"]);
+        Self {
+            switch,
+            ports: AtomicU32::new(0),
+        }
+    }
+
+    /// A host with these addresses.
+    pub(crate) fn host(&self, name: &str, addresses: &[&str]) -> Host {
+        let namespace = format!("{}-{name}", self.switch);
+        let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
+        ip(&["netns", "add", &namespace]);
+        ip(&[
+            "-n",
+            &self.switch,
+            "link",
+            "add",
+            &port,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            INTERFACE,
+            "netns",
+            &namespace,
+        ]);
+        ip(&["-n", &self.switch, "link", "set", &port, "master", "br0", "up"]);
+        ip(&["-n", &namespace, "link", "set", "lo", "up"]);
+        for address in addresses {
+            ip(&["-n", &namespace, "addr", "add", address, "dev", INTERFACE]);
+        }
+        ip(&["-n", &namespace, "link", "set", INTERFACE, "up"]);
+        let directory = env::temp_dir().join(&namespace);
+        std::fs::create_dir_all(&directory).unwrap();
+        Host { namespace, directory }
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.switch]).status();
+    }
+}
+
+impl Host {
+    /// A file of this host.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.directory.join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs a program to its end; returns whether it succeeded and what it wrote.
+    pub(crate) fn run(&self, words: &[&str]) -> (bool, String) {
+        let output = self.command(words).stdin(Stdio::null()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    }
+
+    /// As [`run`](Self::run), for what has to succeed.
+    pub(crate) fn done(&self, words: &[&str]) -> String {
+        let (succeeded, text) = self.run(words);
+        assert!(succeeded, "{words:?}: {text}");
+        text
+    }
+
+    pub(crate) fn start(&self, words: &[&str]) -> Process {
+        let log = std::fs::File::create(self.directory.join("log")).unwrap();
+        let child = self
+            .command(words)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Process { child }
+    }
+
+    /// This program again on this host: the test of that name, which sees the variable.
+    pub(crate) fn again(&self, test: &str, variable: &str, value: &str) -> Process {
+        let program = env::current_exe().unwrap();
+        let program = program.to_str().unwrap();
+        let pair = format!("{variable}={value}");
+        self.start(&["env", &pair, program, "--ignored", "--exact", test, "--nocapture"])
+    }
+
+    pub(crate) fn daemon(&self, daemon: Daemon, config: &str) -> Process {
+        let config = self.write("config", config);
+        match daemon {
+            Daemon::Ours => {
+                let control = self.path("control");
+                self.start(&[
+                    env!("CARGO_BIN_EXE_ha-daemon"),
+                    "run",
+                    "--config",
+                    &config,
+                    "--data-plane",
+                    "ipvs",
+                    "--control",
+                    &control,
+                ])
+            }
+            Daemon::Keepalived => {
+                let files = ["p", "r", "c"].map(|file| self.path(file));
+                self.start(&[
+                    "keepalived",
+                    "-n",
+                    "-l",
+                    "-f",
+                    &config,
+                    "-p",
+                    &files[0],
+                    "-r",
+                    &files[1],
+                    "-c",
+                    &files[2],
+                ])
+            }
+        }
+    }
+
+    /// What its programs wrote.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn holds(&self, address: &str) -> bool {
+        self.done(&["ip", "-o", "addr", "show", "dev", INTERFACE])
+            .contains(&format!(" {address}/"))
+    }
+
+    pub(crate) fn ipvs(&self) -> Client {
+        Client::open_named(&self.namespace).unwrap()
+    }
+
+    /// The kernel's table, services and destinations in the order of their keys.
+    pub(crate) fn table(&self) -> Table {
+        sorted(self.ipvs().snapshot().unwrap().table())
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace]).args(words);
+        command
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("--- {}:\n{}", self.namespace, self.log());
+        }
+        let _ = Command::new("ip")
+            .args(["netns", "del", &self.namespace])
+            .status();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Process {
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn stop(&mut self) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            // keepalived's children end with it.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+pub(crate) fn sorted(mut table: Table) -> Table {
+    table.services.sort_by_key(|service| service.service.key);
+    for service in &mut table.services {
+        service
+            .destinations
+            .sort_by_key(|destination| destination.endpoint);
+    }
+    table
+}
+
+/// Waits until something is so; two minutes are too long, even on an emulated machine.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A file of the fixtures.
+pub(crate) fn fixture(name: &str) -> &'static str {
+    FIXTURES
+        .iter()
+        .find(|(fixture, _)| *fixture == name)
+        .unwrap_or_else(|| panic!("no fixture {name}"))
+        .1
+}
+
+fn ip(words: &[&str]) {
+    let status = Command::new("ip").args(words).status().unwrap();
+    assert!(status.success(), "ip {words:?}");
+}
+
+/// They come along in the program, which runs on another machine.
+const FIXTURES: &[(&str, &str)] = &[
+    ("checks.conf", include_str!("../fixtures/ipvs/checks.conf")),
+    ("checks.rules", include_str!("../fixtures/ipvs/checks.rules")),
+    (
+        "dr-two-services.conf",
+        include_str!("../fixtures/ipvs/dr-two-services.conf"),
+    ),
+    ("following.conf", include_str!("../fixtures/ipvs/following.conf")),
+    (
+        "following.rules",
+        include_str!("../fixtures/ipvs/following.rules"),
+    ),
+    ("keywords.conf", include_str!("../fixtures/ipvs/keywords.conf")),
+    ("keywords.rules", include_str!("../fixtures/ipvs/keywords.rules")),
+];

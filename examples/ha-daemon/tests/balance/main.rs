@@ -1,0 +1,8 @@
+//! Load balancing end to end under a kernel that has IPVS: two directors, three real servers and a client on one segment,
+//! and the table that keepalived makes of a configuration.
+//!
+//! `cargo xtask test -p ha-daemon` boots such a kernel where the host's own is none.
+
+mod lab;
+mod stories;
+mod tables;
