@@ -191,7 +191,8 @@ impl What {
                 "taker",
             ),
             Self::Pause => ("pause", "1", "0.1", &["promotions", "both_active_ms"], "active"),
-            Self::Heal => ("partition", "1", "0.1", &["mend_gap_ms"], "active"),
+            // Who yields is alone in knowing that the other has to announce the address again.
+            Self::Heal => ("partition", "1", "0.1", &["mend_gap_ms"], "taker"),
         };
         Method::Story(Story {
             fault,
