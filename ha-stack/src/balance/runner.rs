@@ -123,6 +123,9 @@ impl Runner {
                 }
             },
             (None, Some(weight)) => format!("is put into the table with weight {weight}"),
+            (Some(_), None) if order == ServerOrder::Remove => {
+                "is removed; the connections it has may end".to_owned()
+            }
             (Some(_), None) => "is taken out of the table".to_owned(),
             (Some(before), Some(after)) if before == after => format!("keeps weight {after}"),
             (Some(before), Some(after)) => format!("gets weight {after} instead of {before}"),
@@ -159,10 +162,14 @@ impl Runner {
             exclusive: state.plan.flush_on_stop,
             ..DesiredTable::default()
         };
-        if state.begun
-            && let Err(error) = state.plane.reconcile(&table, Extent::Whole)
-        {
-            tracing::error!(%error, "the load balancer could not be cleaned up");
+        if state.begun {
+            let refused = match state.plane.reconcile(&table, Extent::Whole) {
+                Ok(applied) => applied.refused,
+                Err(error) => vec![error.to_string()],
+            };
+            for line in refused {
+                tracing::error!("the load balancer is not cleaned up: {line}");
+            }
         }
         self.core.tell(&state, farewell);
         drop(state);
@@ -268,3 +275,32 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// How often there may be something to do.
 const SHORT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::plan::RealServerPlan;
+    use crate::data_plane::RecordingPlane;
+    use crate::notify::ScriptNotifier;
+
+    /// Verdicts and orders take a moment, and the end does not wait for them.
+    #[test]
+    fn what_comes_after_the_end_puts_nothing_back() {
+        let plane = RecordingPlane::new();
+        let hub = EventHub::new(ScriptNotifier::start(Duration::from_secs(1), None).unwrap());
+        let runner = Runner::start(Arc::new(hub), Box::new(plane.clone())).unwrap();
+        let mut server = VirtualServerPlan::new("tcp 10.0.0.100:80".parse().unwrap());
+        server.real_servers = vec![RealServerPlan::new("10.0.1.1:80".parse().unwrap())];
+        runner
+            .configure(vec![server], BalancePlan::default(), HashSet::new())
+            .unwrap();
+        assert_eq!(plane.last().virtual_servers.len(), 1);
+        runner.stop();
+        assert_eq!(plane.last(), DesiredTable::default());
+        runner
+            .order("10.0.0.100:80", "10.0.1.1:80", ServerOrder::Weight(7))
+            .unwrap();
+        runner.core.lock().apply(Extent::Whole);
+        assert_eq!(plane.last(), DesiredTable::default());
+    }
+}

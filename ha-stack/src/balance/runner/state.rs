@@ -141,8 +141,12 @@ impl State {
         }
     }
 
-    /// Makes the data plane equal to what is decided.
+    /// Makes the data plane equal to what is decided. At the end, when it has been emptied, nothing is put into it any more:
+    /// a verdict or an order may still be on its way.
     pub(super) fn apply(&mut self, extent: Extent) {
+        if self.checker.is_none() {
+            return;
+        }
         let mut table = self.balancer.table();
         table.timeouts = self.plan.timeouts;
         table.synchronization = self.synchronization();
