@@ -17,6 +17,9 @@ pub struct ReconcileOptions {
     pub owned: Owned,
     /// What happens to a destination, or a service, that is no longer wanted.
     pub removal: Removal,
+    /// What goes at once, whatever `removal` says: a destination that has failed, say, or with `None` a service and
+    /// everything in it that is not wanted.
+    pub at_once: HashSet<(ServiceKey, Option<Endpoint>)>,
     /// Find out what would be changed, and change nothing.
     pub dry_run: bool,
 }
@@ -65,7 +68,7 @@ pub struct Changes {
 ///
 /// # Errors
 /// [`Error::DuplicateService`] and [`Error::DuplicateDestination`] if the same thing is wanted twice.
-pub fn plan(snapshot: &Snapshot, wanted: &Table, owned: &Owned, removal: Removal) -> Result<Changes, Error> {
+pub fn plan(snapshot: &Snapshot, wanted: &Table, options: &ReconcileOptions) -> Result<Changes, Error> {
     let mut plan = Planner::default();
     let there: HashMap<ServiceKey, &SnapshotService> = snapshot
         .services
@@ -79,17 +82,26 @@ pub fn plan(snapshot: &Snapshot, wanted: &Table, owned: &Owned, removal: Removal
             return Err(Error::DuplicateService(key));
         }
         match there.get(&key) {
-            Some(service) => plan.service(service, wanted, removal)?,
+            Some(service) => plan.service(service, wanted, options)?,
             None => plan.new_service(wanted)?,
         }
     }
     for service in &snapshot.services {
         let key = service.entry.service.key;
-        if !keys.contains(&key) && owned.includes(&key) {
-            plan.unwanted_service(service, removal);
+        if !keys.contains(&key) && options.owned.includes(&key) {
+            plan.unwanted_service(service, options);
         }
     }
     Ok(plan.finish())
+}
+
+impl ReconcileOptions {
+    /// Whether a destination, or a service, does not wait for its connections to end.
+    fn at_once(&self, key: ServiceKey, endpoint: Option<Endpoint>) -> bool {
+        self.removal == Removal::Now
+            || self.at_once.contains(&(key, endpoint))
+            || self.at_once.contains(&(key, None))
+    }
 }
 
 impl Owned {
@@ -136,7 +148,7 @@ impl Planner {
         &mut self,
         there: &SnapshotService,
         wanted: &TableService,
-        removal: Removal,
+        options: &ReconcileOptions,
     ) -> Result<(), Error> {
         let key = wanted.service.key;
         if there.entry.service != wanted.service.canonical() {
@@ -171,15 +183,20 @@ impl Planner {
         // In the kernel's order, so that the same input gives the same plan.
         for entry in &there.destinations {
             if rest.contains_key(&entry.destination.endpoint) {
-                self.unwanted_destination(key, entry, removal);
+                self.unwanted_destination(key, entry, options);
             }
         }
         Ok(())
     }
 
-    fn unwanted_destination(&mut self, key: ServiceKey, entry: &DestinationEntry, removal: Removal) {
+    fn unwanted_destination(
+        &mut self,
+        key: ServiceKey,
+        entry: &DestinationEntry,
+        options: &ReconcileOptions,
+    ) {
         let destination = entry.destination;
-        if removal == Removal::Now || is_idle(entry) {
+        if options.at_once(key, Some(destination.endpoint)) || is_idle(entry) {
             self.deletions
                 .push(Request::DeleteDestination(key, destination.endpoint));
         } else {
@@ -187,9 +204,9 @@ impl Planner {
         }
     }
 
-    fn unwanted_service(&mut self, service: &SnapshotService, removal: Removal) {
+    fn unwanted_service(&mut self, service: &SnapshotService, options: &ReconcileOptions) {
         let key = service.entry.service.key;
-        if removal == Removal::Now || service.destinations.iter().all(is_idle) {
+        if options.at_once(key, None) || service.destinations.iter().all(is_idle) {
             self.deletions.push(Request::DeleteService(key));
             return;
         }

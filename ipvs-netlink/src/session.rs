@@ -191,7 +191,7 @@ impl<T: Transport> Session<T> {
         let mut all = Changes::default();
         for round in 1..=ROUNDS {
             let snapshot = self.snapshot(|key| keys.contains(key) || owned.includes(key))?;
-            let plan = plan(&snapshot, wanted, owned, options.removal)?;
+            let plan = plan(&snapshot, wanted, options)?;
             all.draining = plan.draining;
             all.refused.clear();
             if options.dry_run {

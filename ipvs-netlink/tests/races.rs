@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use common::small_table;
 use ipvs_netlink::{
-    Batch, Client, Destination, Forward, Owned, Reason, ReconcileOptions, Removal, Request, Scheduler,
-    Service, ServiceKey, SimulatedKernel, Table, TableService, Transport, Weight, plan,
+    Batch, Client, Destination, Forward, Owned, Reason, ReconcileOptions, Request, Scheduler, Service,
+    ServiceKey, SimulatedKernel, Table, TableService, Transport, Weight, plan,
 };
 use netlink_batch::{Error, Message, Report};
 use proptest::prelude::*;
@@ -83,7 +83,7 @@ fn meddled(before: &Table, wanted: &Table, step: usize, meddling: Vec<Request>) 
     );
     // What was done to a service after it had been looked at is found by the next look.
     client.reconcile(wanted, &everything()).unwrap();
-    let left = plan(&client.snapshot().unwrap(), wanted, &Owned::All, Removal::Now).unwrap();
+    let left = plan(&client.snapshot().unwrap(), wanted, &everything()).unwrap();
     assert!(left.is_empty(), "step {step}, {meddling:?}: {left:?}");
 }
 
@@ -191,7 +191,7 @@ proptest! {
         way.meddling.lock().unwrap().clear();
         let changes = client.reconcile(&wanted, &everything()).unwrap();
         prop_assert!(changes.refused.is_empty());
-        let left = plan(&client.snapshot().unwrap(), &wanted, &Owned::All, Removal::Now).unwrap();
+        let left = plan(&client.snapshot().unwrap(), &wanted, &everything()).unwrap();
         prop_assert!(left.is_empty());
     }
 }

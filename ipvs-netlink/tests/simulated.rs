@@ -290,6 +290,19 @@ fn a_destination_drains_before_it_is_deleted() {
     );
     assert!(changes.draining.is_empty());
 
+    // Unless it is said to go at once.
+    client.reconcile(&table(&[1, 2]), &options).unwrap();
+    client.with_transport(|kernel| busy(kernel, 3));
+    let failed = ReconcileOptions {
+        at_once: HashSet::from([(key(1), Some(destination(2).endpoint))]),
+        ..options.clone()
+    };
+    let changes = client.reconcile(&table(&[1]), &failed).unwrap();
+    assert_eq!(
+        changes.done,
+        [Request::DeleteDestination(key(1), destination(2).endpoint)]
+    );
+
     // A service that goes drains as a whole.
     client.with_transport(|kernel| busy(kernel, 1));
     let changes = client.reconcile(&Table::default(), &options).unwrap();
@@ -387,7 +400,7 @@ proptest! {
         let changes = client.reconcile(&wanted, &everything()).unwrap();
         prop_assert!(changes.refused.is_empty());
         let snapshot = client.snapshot().unwrap();
-        prop_assert!(plan(&snapshot, &wanted, &Owned::All, Removal::Now).unwrap().is_empty());
+        prop_assert!(plan(&snapshot, &wanted, &everything()).unwrap().is_empty());
         // Nothing is done to what is as it should be.
         for service in &before.services {
             if wanted.services.contains(service) {
@@ -428,7 +441,7 @@ proptest! {
         let changes = client.reconcile(&wanted, &everything()).unwrap();
         prop_assert!(changes.refused.is_empty());
         let snapshot = client.snapshot().unwrap();
-        prop_assert!(plan(&snapshot, &wanted, &Owned::All, Removal::Now).unwrap().is_empty());
+        prop_assert!(plan(&snapshot, &wanted, &everything()).unwrap().is_empty());
     }
 
     /// What is saved and restored is the same table, in the same order.

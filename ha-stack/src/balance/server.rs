@@ -22,7 +22,7 @@ pub enum ServerOrder {
     Weight(u32),
     /// One more real server, with the settings and the checks of the first.
     Add,
-    /// Taken out for good, its checks too.
+    /// Taken out for good, its checks too. It gets no new connections; those that are there may end.
     Remove,
 }
 
@@ -209,6 +209,7 @@ impl Server {
             one_packet: self.plan.one_packet,
             persistence: self.plan.persistence.clone(),
             real_servers: self.row(front),
+            absent: self.absent(front),
         })
     }
 
@@ -246,6 +247,15 @@ impl Server {
             }
         }
         rows
+    }
+
+    /// Those that are not in the table now although they are configured.
+    fn absent(&self, front: &Front) -> Vec<SocketAddr> {
+        let out = self.reals.iter().filter(|real| self.table_weight(real).is_none());
+        let out = out.map(|real| at_front(real.plan.address, real.plan.forwarding, front));
+        let sorry = self.plan.sorry_server.iter();
+        out.chain(sorry.map(|sorry| at_front(sorry.address, sorry.forwarding, front)))
+            .collect()
     }
 
     /// The weight that a real server has in the table now; `None` if it is not in it.

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipvs_netlink::{
-    Client, DaemonRole, Owned, Reason, ReconcileOptions, Refusal, ServiceKey, Table, TableService, Timeout,
-    Timeouts, Transport,
+    Client, DaemonRole, Endpoint, Owned, Reason, ReconcileOptions, Refusal, Removal, ServiceKey, Table,
+    TableService, Timeout, Timeouts, Transport,
 };
 use netlink_batch::Socket;
 
@@ -79,21 +79,38 @@ impl<T: Transport> IpvsPlane<T> {
         before.fronts.extend(ours.fronts.iter().copied());
         self.record.write(&before)?;
 
+        let gone_keys: HashSet<ServiceKey> = gone.iter().map(translate::key).collect();
         let mut wanted = Table::default();
+        let mut at_once: HashSet<_> = gone_keys.iter().map(|key| (*key, None)).collect();
         for server in &desired.virtual_servers {
             let service = translate::server(server, &mut applied.refused);
-            let is_known = self.known.get(&service.service.key) == Some(&service);
-            if extent == Extent::Whole || !is_known {
-                wanted.services.push(service);
+            let key = service.service.key;
+            if extent == Extent::Changed && self.known.get(&key) == Some(&service) {
+                continue;
             }
+            match service.service.persistence {
+                // The kernel goes on sending clients to where they have been, whatever its weight.
+                Some(_) => drop(at_once.insert((key, None))),
+                None => at_once.extend(
+                    server
+                        .absent
+                        .iter()
+                        .map(|real| (key, Some(Endpoint::from(*real)))),
+                ),
+            }
+            wanted.services.push(service);
         }
-        let gone_keys: HashSet<ServiceKey> = gone.iter().map(translate::key).collect();
         if !wanted.services.is_empty() || !gone_keys.is_empty() || desired.exclusive {
             let options = ReconcileOptions {
                 owned: match desired.exclusive {
                     true => Owned::All,
                     false => Owned::And(gone_keys.clone()),
                 },
+                removal: match desired.exclusive {
+                    true => Removal::Now,
+                    false => Removal::WhenIdle,
+                },
+                at_once,
                 ..ReconcileOptions::default()
             };
             // With a table that is ours alone a part of it would make the rest unwanted.

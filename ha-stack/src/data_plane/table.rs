@@ -39,6 +39,9 @@ pub struct DesiredServer {
     pub persistence: Option<Persistence>,
     /// Who serves now, in the order of the configuration.
     pub real_servers: Vec<DesiredReal>,
+    /// Who is known and must not serve: what failed, say, and has no connections worth keeping. Whoever stands in neither
+    /// list gets no new connections, and is removed once it has none; where clients stay with their real server, at once.
+    pub absent: Vec<SocketAddr>,
 }
 
 /// One real server that serves now, or that keeps the connections it has (weight 0).

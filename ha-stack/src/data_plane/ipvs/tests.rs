@@ -3,7 +3,7 @@
 use ipvs_netlink::{Client, DaemonRole, Fault, SimulatedKernel};
 
 use super::*;
-use crate::data_plane::{Algorithm, DesiredReal, DesiredServer, Forwarding};
+use crate::data_plane::{Algorithm, DesiredReal, DesiredServer, Forwarding, Granularity, Persistence};
 
 fn server(front: &str, real_servers: &[(&str, u32)]) -> DesiredServer {
     DesiredServer {
@@ -24,6 +24,7 @@ fn server(front: &str, real_servers: &[(&str, u32)]) -> DesiredServer {
                 lower_threshold: 0,
             })
             .collect(),
+        absent: Vec::new(),
     }
 }
 
@@ -90,6 +91,57 @@ fn only_what_differs_is_written() {
     ]);
     assert_eq!(plane.reconcile(&wanted, Extent::Changed).unwrap().changes, 1);
     assert_eq!(plane.reconcile(&wanted, Extent::Whole).unwrap().changes, 0);
+}
+
+#[test]
+fn who_is_no_longer_configured_keeps_its_connections_and_who_failed_goes_at_once() {
+    let client = kernel();
+    let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
+    let all = [("10.0.1.1:80", 1), ("10.0.1.2:80", 1), ("10.0.1.3:80", 1)];
+    plane
+        .reconcile(&table(vec![server(ONE, &all)]), Extent::Changed)
+        .unwrap();
+    let connected = |active| {
+        client.with_transport(|kernel| {
+            let destinations = kernel
+                .services_mut()
+                .iter_mut()
+                .flat_map(|each| &mut each.destinations);
+            destinations.for_each(|each| each.active = active);
+        });
+    };
+    connected(1);
+    let mut first = server(ONE, &all[..1]);
+    first.absent = vec!["10.0.1.2:80".parse().unwrap()];
+    let wanted = table(vec![first]);
+    plane.reconcile(&wanted, Extent::Changed).unwrap();
+    let draining = ["TCP 10.0.0.1:80 10.0.1.1:80=1 10.0.1.3:80=0"];
+    assert_eq!(rows(&client), draining);
+    assert_eq!(plane.reconcile(&wanted, Extent::Whole).unwrap().changes, 0);
+    assert_eq!(rows(&client), draining);
+    connected(0);
+    plane.reconcile(&wanted, Extent::Whole).unwrap();
+    assert_eq!(rows(&client), ["TCP 10.0.0.1:80 10.0.1.1:80=1"]);
+
+    // Persistent clients would go on coming.
+    connected(1);
+    let mut sticky = server(TWO, &all);
+    sticky.persistence = Some(Persistence {
+        seconds: 60,
+        granularity: Granularity::Address,
+        engine: None,
+    });
+    let fewer = DesiredServer {
+        real_servers: sticky.real_servers[..1].to_vec(),
+        ..sticky.clone()
+    };
+    for wanted in [sticky, fewer] {
+        plane.reconcile(&table(vec![wanted]), Extent::Changed).unwrap();
+        connected(1);
+    }
+    assert_eq!(rows(&client), ["TCP 10.0.0.2:80 10.0.1.1:80=1"]);
+    plane.reconcile(&DesiredTable::default(), Extent::Whole).unwrap();
+    assert_eq!(rows(&client), [""; 0]);
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn table(front: SocketAddr, real_servers: &[(SocketAddr, u32)]) -> DesiredTable 
                 lower_threshold: 0,
             })
             .collect(),
+        absent: Vec::new(),
     };
     DesiredTable {
         virtual_servers: vec![server],
