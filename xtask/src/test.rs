@@ -75,14 +75,18 @@ pub(crate) fn run(options: &Options) -> Result {
         let arguments = ["--ignored", "--test-threads=1"];
         let (times, passed) = match suite.kernels() {
             Some(kernels) => {
-                let (binary, luggage) = (suite.executable()?, suite.luggage()?);
+                let (binary, mut luggage) = (suite.executable()?, suite.luggage()?);
+                if options.long {
+                    let long = (LONG.to_owned(), "1".to_owned());
+                    luggage.environment.push(long);
+                }
                 vm::run_tests(kernels, &binary, &arguments, &luggage, |line| counts.add(line))?
             }
             None => {
                 let mut command = suite.command();
                 command.args(arguments);
                 if options.long {
-                    command.env("LONG_TESTS", "1");
+                    command.env(LONG, "1");
                 }
                 (1, run_watched(&mut command, |line| counts.add(line))?)
             }
@@ -222,6 +226,9 @@ impl Counts {
         }
     }
 }
+
+/// The variable that tells tests to take their time.
+const LONG: &str = "LONG_TESTS";
 
 #[cfg(test)]
 mod tests {

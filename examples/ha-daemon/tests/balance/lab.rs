@@ -1,12 +1,16 @@
 //! Hosts on one segment: network namespaces around a bridge, and the programs on them.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ipvs_netlink::{Client, Table};
+
+use crate::roles;
 
 /// The interface of every host.
 pub(crate) const INTERFACE: &str = "ens1f1";
@@ -40,7 +44,7 @@ impl Segment {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let switch = format!("lb{}-{number}", std::process::id());
-        ip(&["netns", "add", &switch]);
+        add_namespace(&switch);
         ip(&["-n", &switch, "link", "add", "br0", "type", "bridge"]);
         ip(&["-n", &switch, "link", "set", "br0", "up"]);
         Self {
@@ -53,7 +57,7 @@ impl Segment {
     pub(crate) fn host(&self, name: &str, addresses: &[&str]) -> Host {
         let namespace = format!("{}-{name}", self.switch);
         let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
-        ip(&["netns", "add", &namespace]);
+        add_namespace(&namespace);
         ip(&[
             "-n",
             &self.switch,
@@ -115,8 +119,9 @@ impl Host {
         text
     }
 
-    pub(crate) fn start(&self, words: &[&str]) -> Process {
-        let log = std::fs::File::create(self.directory.join("log")).unwrap();
+    /// Starts a program; what it writes is in the file of that name.
+    fn start<W: AsRef<OsStr>>(&self, log: &str, words: &[W]) -> Process {
+        let log = std::fs::File::create(self.directory.join(log)).unwrap();
         let child = self
             .command(words)
             .stdin(Stdio::null())
@@ -127,12 +132,32 @@ impl Host {
         Process { child }
     }
 
-    /// This program again on this host: the test of that name, which sees the variable.
-    pub(crate) fn again(&self, test: &str, variable: &str, value: &str) -> Process {
-        let program = env::current_exe().unwrap();
-        let program = program.to_str().unwrap();
-        let pair = format!("{variable}={value}");
-        self.start(&["env", &pair, program, "--ignored", "--exact", test, "--nocapture"])
+    /// This program plays a role on this host.
+    pub(crate) fn play(&self, role: &str) -> Process {
+        self.start(&file_of(role), &roles::command(role))
+    }
+
+    /// What was said in a role so far.
+    pub(crate) fn said(&self, role: &str) -> String {
+        self.read(&file_of(role))
+    }
+
+    /// Has our daemon read another configuration.
+    pub(crate) fn reload(&self, config: &str) {
+        self.write("config", config);
+        let control = self.path("control");
+        self.done(&[env!("CARGO_BIN_EXE_ha-daemon"), "reload", "--control", &control]);
+    }
+
+    /// As [`play`](Self::play), to its end; returns what it says.
+    pub(crate) fn played(&self, role: &str) -> String {
+        let words = roles::command(role);
+        self.done(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Sets what stands below `/proc/sys/net`.
+    pub(crate) fn sysctl(&self, path: &str, value: u32) {
+        self.done(&["sh", "-c", &format!("echo {value} >/proc/sys/net/{path}")]);
     }
 
     pub(crate) fn daemon(&self, daemon: Daemon, config: &str) -> Process {
@@ -140,39 +165,50 @@ impl Host {
         match daemon {
             Daemon::Ours => {
                 let control = self.path("control");
-                self.start(&[
-                    env!("CARGO_BIN_EXE_ha-daemon"),
-                    "run",
-                    "--config",
-                    &config,
-                    "--data-plane",
-                    "ipvs",
-                    "--control",
-                    &control,
-                ])
+                self.start(
+                    LOG,
+                    &[
+                        env!("CARGO_BIN_EXE_ha-daemon"),
+                        "run",
+                        "--config",
+                        &config,
+                        "--data-plane",
+                        "ipvs",
+                        "--control",
+                        &control,
+                    ],
+                )
             }
             Daemon::Keepalived => {
                 let files = ["p", "r", "c"].map(|file| self.path(file));
-                self.start(&[
-                    "keepalived",
-                    "-n",
-                    "-l",
-                    "-f",
-                    &config,
-                    "-p",
-                    &files[0],
-                    "-r",
-                    &files[1],
-                    "-c",
-                    &files[2],
-                ])
+                self.start(
+                    LOG,
+                    &[
+                        "keepalived",
+                        "-n",
+                        "-l",
+                        "-f",
+                        &config,
+                        "-p",
+                        &files[0],
+                        "-r",
+                        &files[1],
+                        "-c",
+                        &files[2],
+                    ],
+                )
             }
         }
     }
 
-    /// What its programs wrote.
+    /// What its daemon wrote.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+        self.read(LOG)
+    }
+
+    /// A file of this host; nothing if there is none.
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.join(name)).unwrap_or_default()
     }
 
     pub(crate) fn holds(&self, address: &str) -> bool {
@@ -189,7 +225,7 @@ impl Host {
         sorted(self.ipvs().snapshot().unwrap().table())
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    fn command<W: AsRef<OsStr>>(&self, words: &[W]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace]).args(words);
         command
@@ -211,15 +247,14 @@ impl Drop for Host {
 impl Process {
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(&mut self) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("TERM");
         self.child.wait().unwrap();
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let (option, id) = (format!("-{name}"), self.child.id().to_string());
+        let status = Command::new("kill").args([option, id]).status();
+        assert!(status.unwrap().success());
     }
 }
 
@@ -252,6 +287,11 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether `cargo xtask test --long` asks for more than continuous integration has time for.
+pub(crate) fn long() -> bool {
+    env::var_os("LONG_TESTS").is_some()
+}
+
 /// A file of the fixtures.
 pub(crate) fn fixture(name: &str) -> &'static str {
     FIXTURES
@@ -261,10 +301,25 @@ pub(crate) fn fixture(name: &str) -> &'static str {
         .1
 }
 
+/// The file with what is said in a role.
+fn file_of(role: &str) -> String {
+    role.replace([' ', '/'], "-")
+}
+
+/// One after the other: the first one prepares the place where they all are.
+fn add_namespace(name: &str) {
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    let _guard = ONE_BY_ONE.lock().unwrap();
+    ip(&["netns", "add", name]);
+}
+
 fn ip(words: &[&str]) {
     let status = Command::new("ip").args(words).status().unwrap();
     assert!(status.success(), "ip {words:?}");
 }
+
+/// The file that holds what the daemon of a host writes.
+const LOG: &str = "log";
 
 /// They come along in the program, which runs on another machine.
 const FIXTURES: &[(&str, &str)] = &[

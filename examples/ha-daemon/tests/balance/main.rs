@@ -4,5 +4,8 @@
 //! `cargo xtask test -p ha-daemon` boots such a kernel where the host's own is none.
 
 mod lab;
+mod reload;
+mod roles;
 mod stories;
 mod tables;
+mod world;

@@ -1,0 +1,147 @@
+//! What this program plays on the hosts: real servers and clients.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The variable that names the role.
+const ROLE: &str = "BALANCE_ROLE";
+/// The test that plays it.
+const STAGE: &str = "stories::direct_routing_with_two_services";
+
+/// Plays the role that the environment names. Returns whether there is one.
+pub(crate) fn play() -> bool {
+    let Ok(role) = std::env::var(ROLE) else {
+        return false;
+    };
+    match role.split(' ').collect::<Vec<_>>()[..] {
+        ["serve", name] => serve(name),
+        ["web"] => web(),
+        ["fetch", place, times] => fetch(place.parse().unwrap(), times.parse().unwrap()),
+        ["hold", place, ..] => hold(place.parse().unwrap()),
+        ["load", place, workers, seconds, end] => load(
+            place.parse().unwrap(),
+            workers.parse().unwrap(),
+            Duration::from_secs(seconds.parse().unwrap()),
+            Path::new(end),
+        ),
+        _ => panic!("there is no role {role}"),
+    }
+    true
+}
+
+/// The command that plays a role.
+pub(crate) fn command(role: &str) -> Vec<String> {
+    let program = std::env::current_exe().unwrap();
+    let pair = format!("{ROLE}={role}");
+    let words = ["env", &pair, program.to_str().unwrap()];
+    let options = ["--ignored", "--exact", STAGE, "--nocapture"];
+    words.into_iter().chain(options).map(str::to_owned).collect()
+}
+
+/// A real server on ports 80 and 3306: says its name, and repeats each line it is told with its name before it.
+fn serve(name: &str) {
+    let talk = |stream: TcpStream| -> io::Result<()> {
+        let mut writer = stream.try_clone()?;
+        writeln!(writer, "{name}")?;
+        for line in BufReader::new(stream).lines() {
+            writer.write_all(format!("{name} {}\n", line?).as_bytes())?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for port in [80, 3306] {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+            scope.spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    // One that is gone again was a check.
+                    scope.spawn(move || talk(stream));
+                }
+            });
+        }
+    });
+}
+
+/// A web server that says `ok`.
+fn web() {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).unwrap();
+    for mut stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            // Nothing comes from a check that only connects.
+            let mut request = [0; 4096];
+            if stream.read(&mut request).is_ok_and(|length| length > 0) {
+                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        });
+    }
+}
+
+/// A client that asks so many times who answers, and says it in one line; `!` stands before what went wrong.
+fn fetch(place: SocketAddr, times: u32) {
+    let answers: Vec<String> = (0..times)
+        .map(|_| ask(place, PATIENCE).unwrap_or_else(|error| format!("!{:?}", error.kind())))
+        .collect();
+    println!("\nfetched {}", answers.join(" "));
+}
+
+fn ask(place: SocketAddr, patience: Duration) -> io::Result<String> {
+    let stream = TcpStream::connect_timeout(&place, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    let mut line = String::new();
+    if BufReader::new(stream).read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(line.trim_end().to_owned())
+}
+
+/// Clients that ask one request after the other until a file is there; each waits so long for an answer. At the end they
+/// say how many requests there were, in how many milliseconds, and each failure.
+fn load(place: SocketAddr, workers: usize, patience: Duration, end: &Path) {
+    let begin = Instant::now();
+    let work = || {
+        let (mut requests, mut failures) = (0, Vec::new());
+        while !end.exists() {
+            requests += 1;
+            if let Err(error) = ask(place, patience) {
+                failures.push(format!("{:?}", error.kind()));
+            }
+        }
+        (requests, failures)
+    };
+    let (mut requests, mut failures) = (0, Vec::new());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            let (more, failed) = worker.join().unwrap();
+            requests += more;
+            failures.extend(failed);
+        }
+    });
+    let time = begin.elapsed().as_millis();
+    println!("\ndone {requests} {time} {}", failures.join(" "));
+}
+
+/// A client that talks on one connection for as long as it can: a line for each answer, and `broken` at the end.
+fn hold(place: SocketAddr) {
+    let talk = || -> io::Result<()> {
+        let mut stream = TcpStream::connect_timeout(&place, PATIENCE)?;
+        println!("\nfrom {}", stream.local_addr()?.port());
+        let mut answers = BufReader::new(stream.try_clone()?);
+        let mut line = String::new();
+        for number in 0.. {
+            line.clear();
+            if answers.read_line(&mut line)? == 0 {
+                break;
+            }
+            println!("heard {}", line.trim_end());
+            std::thread::sleep(Duration::from_millis(100));
+            stream.write_all(format!("{number}\n").as_bytes())?;
+        }
+        Ok(())
+    };
+    println!("broken {:?}", talk());
+}
+
+/// Longer than a failover with what TCP loses by it.
+const PATIENCE: Duration = Duration::from_secs(30);
