@@ -185,6 +185,27 @@ fn a_script_moves_the_address_and_its_recovery_moves_it_back() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
+/// A kernel without nf_tables: what it cannot do is said, and the addresses are held all the same.
+#[test]
+fn packets_that_cannot_be_refused_are_accepted() {
+    let segment = Segment::real_time();
+    let memory = segment.host(&[("10.0.0.1".parse().unwrap(), 24)]);
+    let driver = Driver::new(memory.without_packet_filter()).unwrap();
+    let supervisor = Supervisor::start(driver, Plan::default()).unwrap();
+    let events = supervisor.watch().unwrap();
+    let refusing = |priority| {
+        let mut router = router("VI_1", 51, priority, VIP);
+        router.instance = router.instance.accept_packets(false);
+        plan(vec![router])
+    };
+    for priority in [100, 120] {
+        let changes = supervisor.reload(refusing(priority)).unwrap();
+        let said = changes.iter().any(|change| change.contains("accepts packets"));
+        assert!(said, "{changes:?}");
+    }
+    wait(&events, "VI_1", "MASTER");
+}
+
 #[test]
 fn an_unweighted_script_is_waited_for_in_silence_and_is_a_fault_by_name() {
     let directory = directory("fault");

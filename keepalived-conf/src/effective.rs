@@ -75,6 +75,17 @@ impl VrrpInstance {
         self.strict_mode.unwrap_or(global)
     }
 
+    /// Whether packets to its addresses are accepted. The owner always accepts; in strict mode nobody else does, unless
+    /// VRRPv3 is told to `accept`.
+    #[must_use]
+    pub fn accepts(&self, configuration: &Configuration) -> bool {
+        let told = match self.is_strict(configuration) {
+            true => self.accept && self.effective_version(configuration) == 3,
+            false => !self.no_accept,
+        };
+        told || self.effective_priority() == 255
+    }
+
     /// Whether it takes over from an active router of lower priority: `nopreempt` counts only without `state MASTER`
     /// and below priority 255.
     #[must_use]
@@ -147,6 +158,24 @@ mod tests {
             ("virtual_ipaddress { 10.0.0.1 }\nunicast_peer { fe80::1 }", false),
         ] {
             assert_eq!(first(body).0.is_ipv6(), ipv6, "{body}");
+        }
+    }
+
+    #[test]
+    fn packets_are_accepted_unless_something_says_otherwise() {
+        for (body, accepts) in [
+            ("", true),
+            ("accept", true),
+            ("no_accept", false),
+            ("no_accept\npriority 255", true),
+            ("strict_mode on", false),
+            ("strict_mode on\npriority 255", true),
+            ("strict_mode on\nversion 3", false),
+            ("strict_mode on\nversion 3\naccept", true),
+            ("strict_mode on\nversion 2\naccept", false),
+        ] {
+            let (router, configuration) = first(body);
+            assert_eq!(router.accepts(&configuration), accepts, "{body}");
         }
     }
 

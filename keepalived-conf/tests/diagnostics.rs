@@ -122,8 +122,8 @@ fn what_keepalived_runs_despite_is_a_warning() {
             "5:18 warning VRRPv3 has no authentication",
         ),
         (
-            "no_accept",
-            "4:1 warning `no_accept` is not supported: it needs a firewall",
+            "use_ipvlan",
+            "4:1 warning `use_ipvlan` is not supported: the addresses are put on",
         ),
         (
             "nopreempt false",

@@ -144,8 +144,8 @@ impl VirtualAddress {
         self
     }
 
-    /// Puts the address behind the virtual MAC also where the others are not: on another interface, or although the virtual
-    /// router has none (`use_vmac` behind an address of keepalived's).
+    /// Puts the address behind the virtual MAC of its family also where the others are not: on another interface, in the
+    /// other family, or although the virtual router has none (`use_vmac` behind an address of keepalived's).
     #[must_use]
     pub fn virtual_mac(mut self) -> Self {
         self.virtual_mac = true;

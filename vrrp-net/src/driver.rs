@@ -1,8 +1,9 @@
 //! The driver: it feeds the election with packets, time and what happens on the host, and carries its decisions out.
 
-mod decides;
-mod happens;
-mod wants;
+mod commands;
+mod events;
+mod interfaces;
+mod outputs;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -153,6 +154,7 @@ impl Driver {
             key,
             vmacs,
             queue,
+            family: parameters.family(),
             instance,
             router,
             slot,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vrrp_fsm::{Parameters, ParametersBuilder};
-use vrrp_proto::{AdverInterval, MacAddress, Priority, Vrid};
+use vrrp_proto::{AddressFamily, AdverInterval, MacAddress, Priority, Vrid};
 
 use crate::Error;
 use crate::address::VirtualAddress;
@@ -269,14 +269,22 @@ impl Instance {
         self.group.as_deref()
     }
 
-    /// Whether an address lives on a link with the virtual MAC.
-    pub(crate) fn wants_virtual_mac(&self, address: &VirtualAddress) -> bool {
-        let by_default = match (&self.virtual_mac, &address.device) {
-            (Some(_), None) => true,
-            (Some(mac), Some(_)) => mac.everywhere,
-            (None, _) => false,
-        };
-        by_default || address.virtual_mac
+    /// The link with a virtual MAC that an address lives on, if it lives on one: the interface it stands on, and the family
+    /// of its MAC. `family` is that of the virtual router.
+    ///
+    /// As with keepalived, an address of the other family that nothing more is said of is on the link of the others.
+    pub(crate) fn virtual_link<'a>(
+        &'a self,
+        address: &'a VirtualAddress,
+        family: AddressFamily,
+    ) -> Option<(&'a str, AddressFamily)> {
+        let everywhere = self.virtual_mac.as_ref().is_some_and(|mac| mac.everywhere);
+        if everywhere || address.virtual_mac {
+            let on = address.device.as_deref().unwrap_or(&self.interface);
+            return Some((on, address.family()));
+        }
+        let with_the_others = self.virtual_mac.is_some() && address.device.is_none();
+        with_the_others.then_some((&self.interface, family))
     }
 
     /// What the election is told.
@@ -342,7 +350,7 @@ impl VirtualMac {
     }
 
     /// Puts the addresses that live on other interfaces behind the virtual MAC there too, each interface with a link of
-    /// its own (keepalived's `use_vmac_addr`).
+    /// its own, and those of the other family behind the MAC of that family (keepalived's `use_vmac_addr`).
     #[must_use]
     pub fn everywhere(mut self) -> Self {
         self.everywhere = true;

@@ -93,6 +93,7 @@ impl Segment {
             segment: self.clone(),
             place,
             armed: None,
+            no_filter: false,
         }
     }
 
@@ -256,6 +257,7 @@ pub struct MemoryHost {
     segment: Segment,
     place: usize,
     armed: Option<Instant>,
+    no_filter: bool,
 }
 
 impl MemoryHost {
@@ -263,6 +265,13 @@ impl MemoryHost {
     #[must_use]
     pub fn id(&self) -> HostId {
         HostId(self.place)
+    }
+
+    /// A host that cannot keep packets from its addresses, as Linux without nf_tables.
+    #[must_use]
+    pub fn without_packet_filter(mut self) -> Self {
+        self.no_filter = true;
+        self
     }
 
     /// A driver's successor on the same host: the addresses stay, the sockets are new.
@@ -287,6 +296,7 @@ impl MemoryHost {
             segment: segment.clone(),
             place: id.0,
             armed: None,
+            no_filter: false,
         }
     }
 }
@@ -406,7 +416,10 @@ impl Host for MemoryHost {
     }
 
     fn can_refuse_packets(&self) -> Result<(), Error> {
-        Ok(())
+        match self.no_filter {
+            true => Err(Error::Filter(std::io::ErrorKind::Unsupported.into())),
+            false => Ok(()),
+        }
     }
 
     fn submit(&mut self, work: Work) {

@@ -20,6 +20,7 @@ pub(crate) struct Seat {
     pub(crate) key: u64,
     pub(crate) instance: Instance,
     pub(crate) router: RouterId,
+    pub(crate) family: AddressFamily,
     /// Which of the driver's interfaces.
     pub(crate) slot: usize,
     pub(crate) shared: Arc<SeatShared>,
@@ -56,10 +57,18 @@ pub(crate) struct Seat {
 pub(crate) struct VirtualLink {
     /// The interface it stands on.
     pub(crate) on: String,
+    /// Whose MAC it has.
+    pub(crate) family: AddressFamily,
     pub(crate) name: String,
     pub(crate) mac: MacAddress,
     pub(crate) index: Option<u32>,
     pub(crate) requested: bool,
+}
+
+impl VirtualLink {
+    fn is_at(&self, on: &str, family: AddressFamily) -> bool {
+        self.on == on && self.family == family
+    }
 }
 
 impl Seat {
@@ -71,30 +80,30 @@ impl Seat {
     ) -> Vec<VirtualLink> {
         let (family, vrid) = (parameters.family(), parameters.vrid());
         let spec = instance.virtual_mac.as_ref();
-        let mac = spec
-            .and_then(|spec| spec.mac)
-            .unwrap_or_else(|| MacAddress::virtual_router(family, vrid));
-        let own = spec.map(|_| instance.interface.as_str());
-        let others = instance.addresses.iter().filter_map(|address| {
-            let on = address.device.as_deref().unwrap_or(&instance.interface);
-            instance.wants_virtual_mac(address).then_some(on)
-        });
+        let own = spec.map(|_| (instance.interface.as_str(), family));
+        let addresses = instance.addresses.iter();
+        let others = addresses.filter_map(|address| instance.virtual_link(address, family));
         let mut links: Vec<VirtualLink> = Vec::new();
-        for on in own.into_iter().chain(others) {
-            if links.iter().any(|link| link.on == on) {
+        for (on, of) in own.into_iter().chain(others) {
+            if links.iter().any(|link| link.is_at(on, of)) {
                 continue;
             }
+            // One that was given by hand is for the family it was given for.
+            let mac = spec
+                .and_then(|spec| spec.mac)
+                .filter(|_| of == family)
+                .unwrap_or_else(|| MacAddress::virtual_router(of, vrid));
             let given = spec
                 .and_then(|spec| spec.name.clone())
                 .filter(|_| links.is_empty());
             let name = given.unwrap_or_else(|| {
                 let free =
                     |name: &String| !is_taken(name, mac) && links.iter().all(|link| link.name != *name);
-                let plain = match family {
+                let plain = match of {
                     AddressFamily::Ipv4 => format!("vrrp.{}", vrid.get()),
                     AddressFamily::Ipv6 => format!("vrrp6.{}", vrid.get()),
                 };
-                let numbered = (1..MAX_LINKS).map(|number| match family {
+                let numbered = (1..MAX_LINKS).map(|number| match of {
                     AddressFamily::Ipv4 => format!("vrrp{number}.{}", vrid.get()),
                     AddressFamily::Ipv6 => format!("vrrp6{number}.{}", vrid.get()),
                 });
@@ -103,6 +112,7 @@ impl Seat {
             });
             links.push(VirtualLink {
                 on: on.to_owned(),
+                family: of,
                 name,
                 mac,
                 index: None,
@@ -155,9 +165,8 @@ impl Seat {
         base: Option<u32>,
         table: &LinkTable,
     ) -> Option<u32> {
-        if self.instance.wants_virtual_mac(address) {
-            let on = address.device.as_ref().unwrap_or(&self.instance.interface);
-            return self.vmacs.iter().find(|link| link.on == *on)?.index;
+        if let Some((on, family)) = self.instance.virtual_link(address, self.family) {
+            return self.vmacs.iter().find(|link| link.is_at(on, family))?.index;
         }
         match &address.device {
             Some(name) => table.by_name(name).map(|link| link.index),

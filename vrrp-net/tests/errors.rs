@@ -18,7 +18,6 @@ struct Broken {
     wait: AtomicBool,
     receive: AtomicBool,
     send: AtomicBool,
-    filter: AtomicBool,
     /// Every change, with the system's error number.
     changes: Mutex<Option<i32>>,
 }
@@ -84,10 +83,7 @@ impl Host for Fragile {
     }
 
     fn can_refuse_packets(&self) -> Result<(), Error> {
-        if self.broken.filter.load(Ordering::Relaxed) {
-            return Err(Error::Filter(refused(95)));
-        }
-        Ok(())
+        self.host.can_refuse_packets()
     }
 
     fn submit(&mut self, work: Work) {
@@ -216,9 +212,8 @@ fn what_the_host_cannot_change_is_told_with_its_address() {
 #[test]
 fn accept_mode_off_is_refused_where_packets_cannot_be() {
     let segment = Segment::new();
-    let (host, broken) = fragile(&segment);
-    let mut driver = Driver::new(host).unwrap();
-    broken.filter.store(true, Ordering::Relaxed);
+    let host = segment.host(&[("10.0.0.1".parse().unwrap(), 24)]);
+    let mut driver = Driver::new(host.without_packet_filter()).unwrap();
     let error = driver.add(instance().accept_packets(false)).unwrap_err();
     assert!(matches!(error, Error::Filter(_)), "{error}");
     assert!(error.to_string().contains("nf_tables"), "{error}");

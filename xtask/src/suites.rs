@@ -133,6 +133,16 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "failover-lab",
+        binary: "refusals",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "failover-lab",
+        binary: "signing",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "failover-lab",
         binary: "world",
         needs: &[Need::Root],
     },

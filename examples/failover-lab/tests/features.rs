@@ -6,94 +6,17 @@ mod common;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use common::running::{Running, discarded, instance};
 use common::{INTERVAL, Lab, PATIENCE, VRID, virtual_mac, written};
 use failover_lab::capture::{Capture, Content};
 use failover_lab::lab::wait_for;
 use failover_lab::segment::Segment;
-use vrrp_fsm::{Discard, DiscardReason, Peer, State};
+use vrrp_fsm::{DiscardReason, Peer, State};
 use vrrp_net::{
-    Broadcast, Driver, DriverEvent, DriverThread, Events, Instance, LinuxHost, Pace, RouteKind, RouterHandle,
-    RuleAction, Scope, VirtualAddress, VirtualMac, VirtualRoute, VirtualRule,
+    Broadcast, DriverEvent, Instance, Pace, RouteKind, RuleAction, Scope, VirtualAddress, VirtualMac,
+    VirtualRoute, VirtualRule,
 };
-use vrrp_proto::{AddressFamily, AdverInterval, Priority, Vrid};
-
-/// A driver of this process in a host's namespace.
-struct Running {
-    handles: Vec<RouterHandle>,
-    events: Vec<Events>,
-    thread: Option<DriverThread>,
-}
-
-impl Running {
-    fn start(lab: &Lab, host: usize, instances: Vec<Instance>) -> Self {
-        // The thread of the election inherits the namespace of the one that starts it.
-        let start = || -> Result<Self, vrrp_net::Error> {
-            let mut driver = Driver::new(LinuxHost::open()?)?;
-            let handles = instances
-                .into_iter()
-                .map(|instance| driver.add(instance))
-                .collect::<Result<Vec<_>, _>>()?;
-            let events = handles.iter().map(RouterHandle::events).collect();
-            Ok(Self {
-                handles,
-                events,
-                thread: Some(driver.spawn_thread()?),
-            })
-        };
-        lab.segment
-            .host(host)
-            .run(|| start().map_err(std::io::Error::other))
-            .unwrap()
-    }
-
-    /// Waits until all are active, which is told when the addresses are there.
-    fn wait_active(&self) {
-        self.wait(State::Active);
-    }
-
-    fn wait(&self, state: State) {
-        wait_for(PATIENCE, "all to enter the state", || {
-            self.handles.iter().all(|handle| handle.state() == state)
-        })
-        .unwrap();
-    }
-
-    fn stop(&mut self) {
-        self.thread.take().unwrap().stop().unwrap();
-    }
-
-    /// Waits until something is told of the first virtual router.
-    fn wait_told<T>(&mut self, wanted: impl Fn(DriverEvent) -> Option<T>) -> T {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(std::time::Instant::now());
-            let notice = self.events[0]
-                .next_timeout(left)
-                .expect("nothing of the kind is told");
-            if let Some(found) = wanted(notice.event) {
-                return found;
-            }
-        }
-    }
-
-    /// What was told so far of the first virtual router.
-    fn told(&mut self) -> Vec<DriverEvent> {
-        let events = &mut self.events[0];
-        std::iter::from_fn(|| events.try_next())
-            .map(|notice| notice.event)
-            .collect()
-    }
-}
-
-fn instance(priority: u8) -> Instance {
-    numbered(VRID, priority)
-}
-
-fn numbered(vrid: u8, priority: u8) -> Instance {
-    Instance::new("test", "eth0", Vrid::new(vrid).unwrap())
-        .priority(Priority::new(priority))
-        .adver_interval(AdverInterval::from_centiseconds(10).unwrap())
-}
+use vrrp_proto::{AddressFamily, AdverInterval, Vrid};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -350,15 +273,18 @@ fn addresses_on_other_interfaces_can_have_the_virtual_mac_too() {
     let everywhere = instance(200)
         .virtual_mac(VirtualMac::standard().everywhere())
         .address(address("10.77.1.1/24"))
-        .address(address("10.78.1.1/24").device("eth1"));
+        .address(address("10.78.1.1/24").device("eth1"))
+        .address(address("fd77::1:1/64").excluded());
     let one = Instance::new("other", "eth1", Vrid::new(9).unwrap())
         .adver_interval(AdverInterval::from_centiseconds(10).unwrap())
         .address(address("10.78.1.2/24").virtual_mac())
-        .address(address("10.78.1.3/24"));
+        .address(address("10.78.1.3/24"))
+        .address(address("fd78::1:3/64").excluded());
     let same_number = Instance::new("same", "eth1", Vrid::new(VRID).unwrap())
         .adver_interval(AdverInterval::from_centiseconds(10).unwrap())
         .virtual_mac(VirtualMac::standard())
-        .address(address("10.78.1.4/24"));
+        .address(address("10.78.1.4/24"))
+        .address(address("fd78::1:4/64").excluded());
     let mut running = Running::start(&lab, 0, vec![everywhere, one, same_number]);
     running.wait_active();
     let shown = show(&lab, "-o addr show");
@@ -368,6 +294,11 @@ fn addresses_on_other_interfaces_can_have_the_virtual_mac_too() {
     assert_line(&shown, &["eth1 ", "10.78.1.3/24"]);
     assert_line(&shown, &["vrrp2.7 ", "10.78.1.4/24"]);
     let links = show(&lab, "-o link show");
+    // Of the other family: behind its own MAC where that is asked for, else with the others.
+    assert_line(&shown, &["vrrp6.7 ", "fd77::1:1/64"]);
+    assert_line(&shown, &["eth1 ", "fd78::1:3/64"]);
+    assert_line(&shown, &["vrrp2.7 ", "fd78::1:4/64"]);
+    assert_line(&links, &["vrrp6.7@eth0", &written(virtual_mac(true))]);
     assert_line(&links, &["vrrp1.7@eth1", &written(virtual_mac(false))]);
     assert_line(&links, &["vrrp2.7@eth1", &written(virtual_mac(false))]);
     // Without a virtual MAC of its own the second one advertises from its interface.
@@ -467,17 +398,6 @@ fn announced(capture: &Capture) -> Vec<(u64, u32)> {
         .collect();
     all.sort_unstable();
     all
-}
-
-/// Why an advertisement was not taken in.
-fn discarded(event: DriverEvent) -> Option<DiscardReason> {
-    match event {
-        DriverEvent::Discarded {
-            discard: Discard { reason, .. },
-            ..
-        } => Some(reason),
-        _ => None,
-    }
 }
 
 /// Unicast: from a peer, within its bounds, and from nobody else.

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use keepalived_conf::{
-    AuthType, Broadcast, GlobalDefs, Lifetime, Scope, SyncGroup, UseVmac, VirtualAddress, VrrpInstance,
+    AuthType, Broadcast, GlobalDefs, Lifetime, Scope, Seconds, SyncGroup, UseVmac, VirtualAddress,
+    VrrpInstance,
 };
 use vrrp_fsm::{AddressListCheck, Announcements, Dialect, Peer, Preempt};
-use vrrp_net::{Instance, VirtualMac};
+use vrrp_net::{Instance, Pace, VirtualMac};
 use vrrp_proto::{AddressFamily, AdverInterval, ChecksumForm, MacAddress, Password, Priority, Vrid};
 
 use crate::convert::Context;
@@ -110,10 +111,10 @@ fn router(context: &mut Context<'_>, instance: &VrrpInstance) -> Option<VirtualR
     for (place, address) in instance.virtual_ipaddress.iter().enumerate() {
         // An advertisement lists so many and no more; keepalived excludes the rest, too.
         let excluded = place >= MOST_ADVERTISED;
-        built = built.address(virtual_address(context, address, excluded)?);
+        built = built.address(address_of(context, instance, interface, address, excluded)?);
     }
     for address in &instance.virtual_ipaddress_excluded {
-        built = built.address(virtual_address(context, address, true)?);
+        built = built.address(address_of(context, instance, interface, address, true)?);
     }
     for route in &instance.virtual_routes {
         if let Some(route) = route::route(context, route, instance.is_ipv6()) {
@@ -147,7 +148,7 @@ fn router(context: &mut Context<'_>, instance: &VrrpInstance) -> Option<VirtualR
     if instance.dont_track_primary {
         built = built.ignore_carrier();
     }
-    built = built.announcement_pace(pace(context, interface, instance.is_ipv6()));
+    built = built.announcement_pace(pace(context, interface));
     built = election(context, instance, built)?;
     let mut secret = 0;
     if let Some(hmac) = &instance.auth_hmac {
@@ -259,12 +260,13 @@ fn election(context: &mut Context<'_>, instance: &VrrpInstance, built: Instance)
         false => AddressFamily::Ipv4,
     };
     let announcements = announcements(instance, global, strict);
+    let accepts = instance.accepts(configuration);
     Some(built.parameters(move |builder| {
         let mut builder = builder
             .dialect(dialect)
             .priority(priority)
             .adver_interval(interval)
-            .accept_mode(true)
+            .accept_mode(accepts)
             .preempt(preempt)
             .down_timer_adverts(adverts)
             .announcements(announcements)
@@ -339,21 +341,42 @@ fn announcements(instance: &VrrpInstance, global: Option<&GlobalDefs>, strict: b
     }
 }
 
-/// The time between two announcements: that of the interface's `garp_group`, else that of all.
-fn pace(context: &Context<'_>, interface: &str, is_ipv6: bool) -> Duration {
-    let group = context.configuration.garp_group.iter().find(|group| {
+/// The time between two announcements: that of the interface's `garp_group`, which all its interfaces share, else that of
+/// all, for each interface by itself.
+fn pace(context: &Context<'_>, interface: &str) -> Pace {
+    let duration = |seconds: Option<Seconds>| seconds.unwrap_or_default().as_duration();
+    let mut groups = context.configuration.garp_group.iter().enumerate();
+    let found = groups.find(|(_, group)| {
         group.interface.as_deref() == Some(interface) || group.interfaces.iter().any(|name| name == interface)
     });
+    if let Some((number, group)) = found {
+        // They have no names; their places do as well.
+        return Pace::new(duration(group.garp_interval), duration(group.gna_interval))
+            .shared(&number.to_string());
+    }
     let global = context.global();
-    let found = match is_ipv6 {
-        true => group
-            .and_then(|group| group.gna_interval)
-            .or_else(|| global.and_then(|global| global.vrrp_gna_interval)),
-        false => group
-            .and_then(|group| group.garp_interval)
-            .or_else(|| global.and_then(|global| global.vrrp_garp_interval)),
-    };
-    found.map_or(Duration::ZERO, |seconds| seconds.as_duration())
+    Pace::new(
+        duration(global.and_then(|global| global.vrrp_garp_interval)),
+        duration(global.and_then(|global| global.vrrp_gna_interval)),
+    )
+}
+
+/// An address of a virtual router, on the interface or the macvlan where it belongs.
+fn address_of(
+    context: &mut Context<'_>,
+    instance: &VrrpInstance,
+    interface: &str,
+    address: &VirtualAddress,
+    excluded: bool,
+) -> Option<vrrp_net::VirtualAddress> {
+    let built = virtual_address(context, address, excluded)?;
+    let other_interface = address
+        .device
+        .as_deref()
+        .is_some_and(|device| device != interface);
+    let other_family = address.address.address.is_ipv6() != instance.is_ipv6();
+    let own_link = address.use_vmac || (instance.use_vmac_addr && (other_interface || other_family));
+    Some(if own_link { built.virtual_mac() } else { built })
 }
 
 pub(super) fn virtual_address(

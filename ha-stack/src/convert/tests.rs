@@ -1,7 +1,9 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use keepalived_conf::{Configuration, Memory};
 use vrrp_fsm::{Delivery, Dialect, Parameters, Preempt};
+use vrrp_net::Pace;
 use vrrp_proto::{AdverInterval, Authentication, Password};
 
 use super::*;
@@ -128,6 +130,72 @@ fn strict_mode_changes_what_it_changes_in_keepalived() {
     assert_eq!(parameters.down_timer_adverts(), 3);
     assert_eq!(parameters.preempt(), Preempt::Immediate);
     assert_eq!(parameters.announcements().lower_priority_repeat, 0);
+}
+
+#[test]
+fn packets_are_accepted_as_keepalived_accepts_them() {
+    for (lines, accepts) in [
+        ("", true),
+        ("no_accept", false),
+        ("strict_mode", false),
+        ("version 3\nstrict_mode\naccept", true),
+    ] {
+        assert_eq!(parameters(lines).accept_mode(), accepts, "{lines}");
+    }
+}
+
+#[test]
+fn interfaces_of_a_group_share_a_pace() {
+    let global = "global_defs {\nvrrp_garp_interval 0.5\nvrrp_gna_interval 0.25\n}\n\
+        garp_group {\ninterface eth2\ngarp_interval 1\n}\n\
+        garp_group {\ngna_interval 0.125\ninterfaces {\neth1\neth0\n}\n}\n";
+    let text = |interface: &str| {
+        format!(
+            "{global}vrrp_instance V {{\ninterface {interface}\nvirtual_router_id 1\n\
+             virtual_ipaddress {{\n10.0.0.1\n}}\n}}\n"
+        )
+    };
+    let millis = Duration::from_millis;
+    for (interface, pace) in [
+        ("eth0", Pace::new(Duration::ZERO, millis(125)).shared("1")),
+        ("eth1", Pace::new(Duration::ZERO, millis(125)).shared("1")),
+        ("eth2", Pace::new(millis(1000), Duration::ZERO).shared("0")),
+        ("eth3", Pace::new(millis(500), millis(250))),
+    ] {
+        let conversion = convert(&text(interface));
+        let instance = format!("{:?}", conversion.plan.virtual_routers[0].instance);
+        assert!(instance.contains(&format!("{pace:?}")), "{instance}");
+    }
+}
+
+#[test]
+fn addresses_elsewhere_have_the_virtual_mac_where_that_is_asked_for() {
+    let excluded = "virtual_ipaddress_excluded {\n10.0.1.1/24 dev eth1\n10.0.0.2/24 dev eth0\nfd00::1/64\n\
+        10.0.1.2/24 dev eth1 use_vmac\n}";
+    for (lines, expected) in [
+        ("", [false, false, false, true]),
+        ("use_vmac_addr", [true, false, true, true]),
+    ] {
+        let plan = router(&format!("use_vmac\n{lines}\n{excluded}"));
+        let found: Vec<_> = plan.instance.virtual_addresses().skip(1).cloned().collect();
+        let written = [
+            ("10.0.1.1/24", Some("eth1")),
+            ("10.0.0.2/24", Some("eth0")),
+            ("fd00::1/64", None),
+            ("10.0.1.2/24", Some("eth1")),
+        ];
+        for ((found, (text, device)), expected) in found.iter().zip(written).zip(expected) {
+            let mut address: vrrp_net::VirtualAddress = text.parse().unwrap();
+            address = address.excluded();
+            if let Some(device) = device {
+                address = address.device(device);
+            }
+            if expected {
+                address = address.virtual_mac();
+            }
+            assert_eq!(*found, address, "{lines}");
+        }
+    }
 }
 
 const STORY_1: &str = r#"

@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use vrrp_fsm::{Parameters, TrackStatus};
+use vrrp_net::Instance;
 
 #[cfg(feature = "balance")]
 use crate::balance::{Balancer, Runner};
@@ -397,7 +398,8 @@ fn settle(
     let is_renamed = router.target.name() != target.name();
     // A new name is passed on too, for the log.
     if !is_same || is_renamed {
-        match router.handle.configure(target.plan.instance.clone()) {
+        let configured = accepting_if_need_be(&target, changes, |instance| router.handle.configure(instance));
+        match configured {
             Ok(()) => {}
             Err(vrrp_net::Error::Identity) => {
                 remove(shared, &router);
@@ -427,7 +429,7 @@ fn settle(
 fn add(shared: &Shared, target: Target, changes: &mut Vec<String>, word: &str) -> Result<Router, Error> {
     let deadline = Instant::now() + LEAVING;
     let handle = loop {
-        match shared.control.add(target.plan.instance.clone()) {
+        match accepting_if_need_be(&target, changes, |instance| shared.control.add(instance)) {
             Ok(handle) => break handle,
             // The one that had this number is still giving up its addresses.
             Err(vrrp_net::Error::Parameters(vrrp_fsm::Error::DuplicateVrid { .. }))
@@ -445,6 +447,25 @@ fn add(shared: &Shared, target: Target, changes: &mut Vec<String>, word: &str) -
         handle,
         target,
     })
+}
+
+/// Where packets cannot be kept from the addresses (`no_accept`), that is said, and they are accepted: it is no reason to
+/// leave the addresses to nobody.
+fn accepting_if_need_be<T>(
+    target: &Target,
+    changes: &mut Vec<String>,
+    run: impl Fn(Instance) -> Result<T, vrrp_net::Error>,
+) -> Result<T, vrrp_net::Error> {
+    match run(target.plan.instance.clone()) {
+        Err(error @ vrrp_net::Error::Filter(_)) => {
+            let name = target.name();
+            let done = run(target.plan.instance.clone().accept_packets(true))?;
+            tracing::warn!(instance = name, %error, "packets to the addresses are accepted");
+            changes.push(format!("{name} accepts packets to its addresses: {error}"));
+            Ok(done)
+        }
+        result => result,
+    }
 }
 
 fn remove(shared: &Shared, router: &Router) {

@@ -33,8 +33,8 @@ entry! {
         autojoin: bool = ["autojoin"], FLAG, "off", YES;
         /// The virtual router stays active when somebody deletes the address.
         no_track: bool = ["no_track"], FLAG, "deletion is noticed", no("a deleted address is put back at once, and the virtual router stays active in either case");
-        /// Puts the address on a macvlan of its own.
-        use_vmac: bool = ["use_vmac"], FLAG, "off", no("the address is put on the interface itself");
+        /// Puts the address on a macvlan with the virtual router's own hardware address.
+        use_vmac: bool = ["use_vmac"], FLAG, "off", YES;
         /// How long the address is preferred as a source.
         preferred_lft: Option<Lifetime> = ["preferred_lft"], text("seconds or `forever`"), "forever; 0 for an IPv6 /128", YES;
         /// The virtual routers that follow this static address.

@@ -17,7 +17,8 @@ use crate::value::{Seconds, ignored, next};
 
 /// What is said for processes that are not there.
 const ONE_PROCESS: Support = no("there is one process, and its election thread sets its own scheduling");
-const FIREWALL: Support = no("no firewall rules are made");
+const FIREWALL: Support =
+    no("the only firewall rules made are those of `no_accept`, in an nf_tables table of their own");
 const SNMP: Support = no("there is no SNMP; see the metrics and the status over HTTP");
 const DBUS: Support = no("there is no D-Bus; see the control socket");
 const BUFFERS: Support = no("buffers of netlink sockets are sized by the driver");
@@ -99,7 +100,7 @@ block! {
         /// Begins the names of macvlans.
         vmac_prefix: Option<String> = ["vmac_prefix"], WORD, "vrrp", YES;
         /// Begins the names of macvlans for addresses on other interfaces.
-        vmac_addr_prefix: Option<String> = ["vmac_addr_prefix"], WORD, "vrrp", no("there are no such macvlans");
+        vmac_addr_prefix: Option<String> = ["vmac_addr_prefix"], WORD, "vrrp", no("they are named as all others: vrrp1.VRID, vrrp2.VRID and so on");
         /// Interfaces may come and go.
         dynamic_interfaces: Option<DynamicInterfaces> = ["dynamic_interfaces"], text("[allow_if_changes]"), "a missing interface is an error", YES;
         /// Names advertisements of virtual routers that are not configured.

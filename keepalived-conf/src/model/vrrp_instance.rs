@@ -60,8 +60,9 @@ block! {
         timer_expired_backup: Option<u8> = ["timer_expired_backup"], int(1, 254), "off", no("being late is seen by a watchdog and by the lease of the addresses").new_in_keepalived();
         /// Accepts packets to the addresses.
         accept: bool = ["accept"], FLAG, "on, except in strict mode", YES;
-        /// Accepts no packets to the addresses.
-        no_accept: bool = ["no_accept"], FLAG, "on in strict mode", no("it needs a firewall: packets to the addresses are accepted");
+        /// Accepts no packets to the addresses, unless it is their owner. Where the kernel has no nf_tables that is said,
+        /// and they are accepted.
+        no_accept: bool = ["no_accept"], FLAG, "on in strict mode", YES;
         /// Follows the standard to the letter.
         strict_mode: Option<bool> = ["strict_mode"], BOOL, "`vrrp_strict`", VITAL;
         /// Compares the address list only when another router advertises than before. keepalived reads `off` as `on`.
@@ -94,8 +95,8 @@ block! {
         track_src_ip: bool = ["track_src_ip"], FLAG, "off", VITAL;
         /// A macvlan with the virtual router's own hardware address.
         use_vmac: Option<UseVmac> = ["use_vmac"], text("[name] [hardware address]"), "off", VITAL;
-        /// The same for addresses on other interfaces.
-        use_vmac_addr: bool = ["use_vmac_addr"], FLAG, "off", no("addresses on other interfaces are put on them directly");
+        /// The same for addresses on other interfaces, and of the other family.
+        use_vmac_addr: bool = ["use_vmac_addr"], FLAG, "off", YES;
         /// Advertisements leave through the interface below the macvlan.
         vmac_xmit_base: bool = ["vmac_xmit_base"], FLAG, "off", YES;
         /// An ipvlan instead of a macvlan.

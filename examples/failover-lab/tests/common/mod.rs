@@ -2,6 +2,8 @@
 #![allow(unreachable_pub, reason = "shared by test binaries, which have no outside")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod running;
+
 use std::net::IpAddr;
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the application wants: commands from its handles.
+//! The commands that the application gives through its handles, carried out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -143,7 +143,10 @@ impl Driver {
             .iter()
             .any(|address| !old.addresses.contains(address));
         for link in std::mem::take(&mut seat.vmacs) {
-            match links.iter_mut().find(|new| new.on == link.on) {
+            match links
+                .iter_mut()
+                .find(|new| new.on == link.on && new.family == link.family)
+            {
                 Some(new) => *new = link,
                 None => {
                     if let Some(interface) = link.index {
@@ -210,6 +213,37 @@ impl Driver {
         }
         for address in now.iter().copied().filter(|address| !before.contains(address)) {
             self.work.push(key, Change::RefusePackets { address });
+        }
+    }
+
+    /// Joins a virtual router to the sync group that it names, with the others that name it.
+    pub(super) fn join_group(&mut self, key: u64, now: Instant) {
+        if let Some(name) = self.seats.get(&key).and_then(|seat| seat.instance.group.clone()) {
+            self.form_group(name, now);
+        }
+    }
+
+    /// Makes a sync group of all those that name it now.
+    pub(super) fn form_group(&mut self, name: String, now: Instant) {
+        if let Some(group) = self.groups.remove(&name)
+            && let Err(error) = self.router.remove_sync_group(now, group)
+        {
+            tracing::error!(group = %name, %error, "cannot form the sync group anew");
+        }
+        let members: Vec<_> = self
+            .seats
+            .values()
+            .filter(|seat| seat.instance.group.as_ref() == Some(&name))
+            .map(|seat| seat.router)
+            .collect();
+        if members.is_empty() {
+            return;
+        }
+        match self.router.add_sync_group(now, &name, &members) {
+            Ok(group) => {
+                self.groups.insert(name, group);
+            }
+            Err(error) => tracing::error!(group = %name, %error, "cannot form the sync group"),
         }
     }
 

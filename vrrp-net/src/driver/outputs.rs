@@ -1,4 +1,4 @@
-//! What the election decides, carried out: advertisements, addresses, announcements, leases, reports.
+//! The outputs of the election, carried out: advertisements, addresses, announcements, leases, reports.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;

@@ -1,0 +1,254 @@
+//! Which interfaces there are, who lives on each, and what is listened to: the elections are told of whatever changes.
+
+use std::net::IpAddr;
+
+use vrrp_fsm::{Delivery, Input, Instant, InterfaceId};
+use vrrp_proto::AddressFamily;
+
+use super::{Driver, Slot};
+use crate::handle::DriverEvent;
+use crate::host::{Change, Listen};
+
+impl Driver {
+    /// After an address came or went: the virtual routers of its interface, and those that send from it.
+    pub(super) fn refresh_around(&mut self, slot: Option<usize>, address: IpAddr, now: Instant) {
+        if let Some(slot) = slot {
+            self.refresh_slot(slot, now);
+        }
+        let senders: Vec<_> = self
+            .seats
+            .values()
+            .filter(|seat| seat.instance.track_source && seat.instance.source == Some(address))
+            .map(|seat| seat.key)
+            .collect();
+        for key in senders {
+            self.refresh_seat(key, now);
+        }
+    }
+
+    pub(super) fn slot_of(&self, index: u32) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.index == Some(index))
+    }
+
+    /// The slot of an interface, made when it is first named.
+    pub(super) fn slot(&mut self, name: &str) -> usize {
+        if let Some(place) = self.slots.iter().position(|slot| slot.name == name) {
+            return place;
+        }
+        let place = self.slots.len();
+        let id = InterfaceId(u32::try_from(place).unwrap_or(u32::MAX));
+        self.slots.push(Slot {
+            name: name.into(),
+            id,
+            index: None,
+            listens: Vec::new(),
+        });
+        place
+    }
+
+    pub(super) fn refresh_all(&mut self, now: Instant) {
+        for slot in 0..self.slots.len() {
+            self.refresh_slot(slot, now);
+        }
+    }
+
+    /// Brings an interface's virtual routers up to date with what the host says about it.
+    pub(super) fn refresh_slot(&mut self, place: usize, now: Instant) {
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let before = slot.index;
+        // An interface that is there keeps its slot whatever it is called now.
+        slot.index = before
+            .filter(|index| self.table.link(*index).is_some())
+            .or_else(|| self.table.by_name(&slot.name).map(|link| link.index));
+        let index = slot.index;
+        if before != index {
+            slot.listens.clear();
+        }
+        let event = match (before, index) {
+            (Some(_), None) => Some(DriverEvent::InterfaceGone),
+            (before, Some(index)) if before != Some(index) => Some(DriverEvent::InterfaceFound { index }),
+            _ => None,
+        };
+        if let (Some(before), true) = (before, before != index) {
+            for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+                // Nothing is listened to on an interface that is gone; closing cannot fail.
+                let _ = self.host.listen(&Listen {
+                    interface: before,
+                    family,
+                    groups: Vec::new(),
+                    vrids: Vec::new(),
+                });
+            }
+        }
+        self.listen(place);
+        let keys: Vec<_> = self
+            .seats
+            .values()
+            .filter(|seat| seat.slot == place)
+            .map(|seat| seat.key)
+            .collect();
+        for key in keys {
+            if let Some(event) = event {
+                self.publish(key, now, event);
+            }
+            self.refresh_seat(key, now);
+        }
+    }
+
+    /// Tells a virtual router's election what has changed for it.
+    pub(super) fn refresh_seat(&mut self, key: u64, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
+        let link = base.and_then(|base| self.table.link(base));
+        let up = link.is_some_and(|link| link.up && (link.running || !seat.instance.track_interface));
+        let family = self
+            .router
+            .virtual_router(seat.router)
+            .map_or(AddressFamily::Ipv4, |router| router.parameters().family());
+        let moving = &self.moving;
+        let is_virtual = |address| moving.contains_key(&address);
+        let found = base.and_then(|base| match family {
+            AddressFamily::Ipv4 => self.table.primary_ipv4(base, &is_virtual).map(IpAddr::V4),
+            AddressFamily::Ipv6 => self.table.link_local(base, &is_virtual).map(IpAddr::V6),
+        });
+        let source = match seat.instance.source {
+            Some(source) if seat.instance.track_source && !self.table.is_anywhere(source) => None,
+            Some(source) => Some(source),
+            None => found,
+        };
+        let (mut fault, mut appeared) = (false, false);
+        // On the way out the links go, and are to stay away.
+        let leaving = self.stopping || seat.removing;
+        for vmac in seat.vmacs.iter_mut().filter(|_| !leaving) {
+            let base = match vmac.on == seat.instance.interface {
+                true => base,
+                false => self.table.by_name(&vmac.on).map(|link| link.index),
+            };
+            let Some(base) = base else {
+                continue;
+            };
+            let before = vmac.index;
+            vmac.index = self
+                .table
+                .by_name(&vmac.name)
+                .filter(|link| link.base == Some(base) && link.mac == Some(vmac.mac))
+                .map(|link| link.index);
+            let missing = vmac.index.is_none();
+            // What is active already goes on while a link is made, and its addresses follow.
+            fault |= missing && !seat.holding;
+            appeared |= seat.holding && before.is_none() && !missing;
+            // Deleted by somebody else: it is made again.
+            vmac.requested &= before.is_none() || !missing;
+            if missing && !vmac.requested {
+                vmac.requested = true;
+                let change = Change::CreateVirtualLink {
+                    base,
+                    name: vmac.name.clone(),
+                    mac: vmac.mac,
+                };
+                self.work.push(key, change);
+            }
+        }
+        let router = seat.router;
+        let mut inputs = Vec::new();
+        if seat.told_source != Some(source) {
+            seat.told_source = Some(source);
+            inputs.push(Input::PrimaryAddress(source));
+        }
+        if seat.told_fault != fault {
+            seat.told_fault = fault;
+            inputs.push(Input::Fault { present: fault });
+        }
+        if appeared {
+            inputs.push(Input::AddressesLost);
+        }
+        if seat.told_up != Some(up) {
+            seat.told_up = Some(up);
+            inputs.push(Input::Interface { up });
+        }
+        for input in inputs {
+            self.feed(now, router, input);
+        }
+        self.carry_out(now);
+    }
+
+    /// Notes which addresses move with a virtual router. They are nobody's source address, except the owner's own.
+    pub(super) fn note_addresses(&mut self, key: u64) {
+        self.forget_addresses(key);
+        let Some(seat) = self.seats.get(&key) else {
+            return;
+        };
+        for address in &seat.instance.addresses {
+            let address = address.address();
+            if !seat.native.contains(&address) {
+                self.moving.entry(address).or_default().push(key);
+            }
+        }
+    }
+
+    pub(super) fn forget_addresses(&mut self, key: u64) {
+        self.moving.retain(|_, keys| {
+            keys.retain(|known| *known != key);
+            !keys.is_empty()
+        });
+    }
+
+    /// Opens and sets up what is needed to hear the virtual routers of an interface.
+    pub(super) fn listen(&mut self, place: usize) {
+        let Some(index) = self.slots.get(place).and_then(|slot| slot.index) else {
+            return;
+        };
+        for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+            let mut groups = Vec::new();
+            let mut vrids = Vec::new();
+            for seat in self.seats.values().filter(|seat| seat.slot == place) {
+                let Some(router) = self.router.virtual_router(seat.router) else {
+                    continue;
+                };
+                let parameters = router.parameters();
+                if parameters.family() != family {
+                    continue;
+                }
+                vrids.push(parameters.vrid().get());
+                if let Delivery::Multicast(group) = parameters.delivery()
+                    && !groups.contains(group)
+                {
+                    groups.push(*group);
+                }
+            }
+            vrids.sort_unstable();
+            vrids.dedup();
+            groups.sort_unstable();
+            let listen = Listen {
+                interface: index,
+                family,
+                groups,
+                vrids,
+            };
+            let Some(slot) = self.slots.get_mut(place) else {
+                return;
+            };
+            let known = slot.listens.iter().position(|known| known.family == family);
+            let same = match known {
+                Some(known) => slot.listens.get(known) == Some(&listen),
+                None => listen.vrids.is_empty(),
+            };
+            if same {
+                continue;
+            }
+            match self.host.listen(&listen) {
+                Ok(()) => {
+                    slot.listens.retain(|known| known.family != family);
+                    slot.listens.push(listen);
+                }
+                Err(error) => {
+                    tracing::error!(interface = %slot.name, ?family, %error, "cannot listen");
+                }
+            }
+        }
+    }
+}
