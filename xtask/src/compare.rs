@@ -75,6 +75,8 @@ struct Story {
 struct Figures {
     all: BTreeMap<(String, &'static str), Vec<f64>>,
     discarded: usize,
+    /// Rounds that came to nothing, by whose part was measured and what was waited for.
+    failed: BTreeMap<(&'static str, String), usize>,
     allowed: Option<f64>,
 }
 
@@ -135,7 +137,7 @@ fn tell(program: &Path, story: &Story, rounds: usize) -> Result<Figures> {
             .args(["--instances", story.instances, "--advert-int", story.interval])
             // Each round has another kind in the part that is measured, so twice as many.
             .args(["--rounds", &(missing * 2).to_string()]);
-        // A round without a takeover makes it fail; the others count all the same.
+        // A round that comes to nothing makes it fail; the others count all the same.
         let output = command.output()?;
         let report: Value = serde_json::from_slice(&output.stdout)
             .map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
@@ -212,13 +214,19 @@ impl Figures {
 
     /// Takes the figures of those rounds in which the machine was not late.
     fn add_rounds(&mut self, report: &Value, story: &Story) {
+        let kind_of = |round: &Value| KINDS.into_iter().find(|kind| round[story.belongs_to] == *kind);
+        for round in report["failed"].as_array().map_or(&[][..], Vec::as_slice) {
+            if let (Some(kind), Some(why)) = (kind_of(round), round["why"].as_str()) {
+                *self.failed.entry((kind, why.to_owned())).or_default() += 1;
+            }
+        }
         for round in report["rounds"].as_array().map_or(&[][..], Vec::as_slice) {
             self.allowed = self.allowed.or_else(|| round["allowed_ms"].as_f64());
             if round["late_ms"].as_f64().is_some_and(|late| late > story.late_ms) {
                 self.discarded += 1;
                 continue;
             }
-            let Some(kind) = KINDS.into_iter().find(|kind| round[story.belongs_to] == *kind) else {
+            let Some(kind) = kind_of(round) else {
                 continue;
             };
             for name in story.figures {
@@ -269,6 +277,12 @@ impl Figures {
                 "discarded", self.discarded
             );
         }
+        for ((kind, why), rounds) in &self.failed {
+            println!(
+                "{:>14}: {rounds} rounds in which {kind} was to be measured: {why}",
+                "failed"
+            );
+        }
     }
 }
 
@@ -283,6 +297,8 @@ mod tests {
             {"taker": "keepalived", "active": "ours", "detection_ms": 2.0, "late_ms": 0.0},
             {"taker": "ours", "active": "keepalived", "detection_ms": 1.0, "late_ms": 5.0},
             {"taker": "ours", "active": "keepalived", "detection_ms": null},
+        ], "failed": [
+            {"taker": "keepalived", "active": "ours", "why": "waited in vain"},
         ]});
         let Method::Story(story) = What::Detection.method() else {
             panic!("a story");
@@ -294,5 +310,7 @@ mod tests {
         assert_eq!(of("keepalived"), Some(&vec![2.0]));
         assert_eq!((figures.discarded, figures.allowed), (1, Some(2.5)));
         assert_eq!(figures.fewest(), 1);
+        let failed: Vec<_> = figures.failed.into_iter().collect();
+        assert_eq!(failed, [(("keepalived", "waited in vain".to_owned()), 1)]);
     }
 }

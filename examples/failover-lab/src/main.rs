@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use failover_lab::director::{DIRECT, Director, Kind, direct};
 use failover_lab::lab::{Fault, Plan};
 use failover_lab::measure::Programs;
-use failover_lab::report::{Report, print_round, print_summary};
+use failover_lab::report::{Failed, Report, print_round, print_summary};
 use failover_lab::story::{Round, tell};
 use failover_lab::{lab, memory, svg, world};
 
@@ -105,13 +105,17 @@ fn main() -> ExitCode {
         realtime: true,
     };
     match tell_all(&arguments, &plan, &world) {
-        Ok(rounds) => finish(&arguments, &plan, &world, rounds),
+        Ok((rounds, failed)) => finish(&arguments, &plan, &world, rounds, failed),
         Err(error) => fail(&error.to_string()),
     }
 }
 
-/// Runs the rounds.
-fn tell_all(arguments: &Arguments, plan: &Plan, world: &world::World) -> std::io::Result<Vec<Round>> {
+/// Runs the rounds. One that comes to nothing does not end the others.
+fn tell_all(
+    arguments: &Arguments,
+    plan: &Plan,
+    world: &world::World,
+) -> std::io::Result<(Vec<Round>, Vec<Failed>)> {
     if let world::World::Forbidden(why) = world {
         eprintln!("no namespaces here ({why}): the same story on a segment in memory");
     }
@@ -125,7 +129,7 @@ fn tell_all(arguments: &Arguments, plan: &Plan, world: &world::World) -> std::io
             ));
         }
     }
-    let mut rounds = Vec::new();
+    let (mut rounds, mut failed) = (Vec::new(), Vec::new());
     for round in 1..=usize::from(arguments.rounds) {
         let kinds = match (arguments.peer, round % 2) {
             (Peer::Own, _) => [Kind::Ours, Kind::Ours],
@@ -135,8 +139,22 @@ fn tell_all(arguments: &Arguments, plan: &Plan, world: &world::World) -> std::io
         };
         let progress = |text: &str| eprintln!("round {round} of {}: {text}", arguments.rounds);
         let record = match world {
-            world::World::Forbidden(_) => memory::run(plan, &progress)?,
-            world::World::Free => lab::run(plan, kinds, &progress)?,
+            world::World::Forbidden(_) => memory::run(plan, &progress),
+            world::World::Free => lab::run(plan, kinds, &progress),
+        };
+        let record = match record {
+            Ok(record) => record,
+            Err(error) if arguments.rounds == 1 => return Err(error),
+            Err(error) => {
+                progress(&error.to_string());
+                failed.push(Failed {
+                    round,
+                    active: kinds[0],
+                    taker: kinds[1],
+                    why: error.to_string(),
+                });
+                continue;
+            }
         };
         let told = tell(&plan.setting(round, kinds), &record);
         if !arguments.json {
@@ -144,10 +162,16 @@ fn tell_all(arguments: &Arguments, plan: &Plan, world: &world::World) -> std::io
         }
         rounds.push(told);
     }
-    Ok(rounds)
+    Ok((rounds, failed))
 }
 
-fn finish(arguments: &Arguments, plan: &Plan, world: &world::World, rounds: Vec<Round>) -> ExitCode {
+fn finish(
+    arguments: &Arguments,
+    plan: &Plan,
+    world: &world::World,
+    rounds: Vec<Round>,
+    failed: Vec<Failed>,
+) -> ExitCode {
     if let (Some(file), Some(last)) = (&arguments.svg, rounds.last()) {
         let title = format!("The active router {}", plan.fault.predicate());
         let set_up = format!(
@@ -160,7 +184,7 @@ fn finish(arguments: &Arguments, plan: &Plan, world: &world::World, rounds: Vec<
             return fail(&format!("cannot write {}: {error}", file.display()));
         }
     }
-    let taken_over = rounds.iter().all(|round| round.detection_ms.is_some());
+    let taken_over = failed.is_empty() && rounds.iter().all(|round| round.detection_ms.is_some());
     let report = Report {
         schema: 1,
         fault: plan.fault.words().into(),
@@ -168,6 +192,7 @@ fn finish(arguments: &Arguments, plan: &Plan, world: &world::World, rounds: Vec<
         advert_int: arguments.advert_int,
         in_memory: matches!(world, world::World::Forbidden(_)),
         rounds,
+        failed,
     };
     if arguments.json {
         match serde_json::to_string(&report) {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::director::Kind;
 use crate::story::Round;
 
 /// All rounds.
@@ -19,6 +20,21 @@ pub struct Report {
     pub in_memory: bool,
     /// The rounds.
     pub rounds: Vec<Round>,
+    /// The rounds that came to nothing.
+    pub failed: Vec<Failed>,
+}
+
+/// A round that came to nothing: a director did not do its part in time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failed {
+    /// Its number, from 1.
+    pub round: usize,
+    /// Who was to be active before the fault.
+    pub active: Kind,
+    /// Who was to take over.
+    pub taker: Kind,
+    /// What was waited for.
+    pub why: String,
 }
 
 /// Prints the timeline of a round.
