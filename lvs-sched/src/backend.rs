@@ -1,6 +1,7 @@
 //! One back end: its identifier, what the operator says of it, what is counted about it.
 
 use core::fmt;
+use core::mem;
 use core::net::SocketAddr;
 use core::sync::atomic::AtomicU32;
 
@@ -51,7 +52,6 @@ pub(crate) struct Record {
     pub(crate) generation: u32,
     /// Its place in the list, or `NOWHERE` when it is not in the list any more.
     pub(crate) position: u32,
-    pub(crate) weight: u32,
     /// The last weight that was not zero.
     pub(crate) last_weight: u32,
     pub(crate) active: u32,
@@ -61,13 +61,22 @@ pub(crate) struct Record {
     pub(crate) key: u32,
     /// Cache entries of a scheduler that name it, which keep the record (not the value) after its removal.
     pub(crate) references: AtomicU32,
-    pub(crate) overloaded: bool,
-    /// Passed over for the moment: it refused this very flow.
-    pub(crate) excluded: bool,
+    /// Why it gets no new connections.
+    bars: u8,
     pub(crate) occupied: bool,
 }
 
+/// No place in the list or in a table.
 pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// Its weight is 0.
+const QUIESCED: u8 = 1;
+/// It is over its upper threshold and not yet under its lower one.
+const OVERLOADED: u8 = 2;
+/// It is passed over for the moment: it refused this very flow.
+const EXCLUDED: u8 = 4;
+/// It left the list.
+const UNLISTED: u8 = 8;
 
 impl fmt::Display for BackendId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +168,7 @@ impl BackendRef<'_> {
     /// Its weight; 0 is quiesced.
     #[must_use]
     pub const fn weight(&self) -> u32 {
-        self.record.weight
+        self.record.weight()
     }
 
     /// The last weight that was not 0.
@@ -195,7 +204,7 @@ impl BackendRef<'_> {
     /// Whether it is over its upper threshold and not yet under its lower one, or has just refused the flow in hand.
     #[must_use]
     pub const fn overloaded(&self) -> bool {
-        self.record.overloaded || self.record.excluded
+        self.record.bars & (OVERLOADED | EXCLUDED) != 0
     }
 
     /// Whether it may get a new connection: in the list, weight above 0, not overloaded.
@@ -207,7 +216,7 @@ impl BackendRef<'_> {
     /// Whether it is still in the list of back ends.
     #[must_use]
     pub const fn listed(&self) -> bool {
-        self.record.position != NOWHERE
+        self.record.listed()
     }
 
     /// The load that `lc`, `wlc`, `twos`, `lblc` and `lblcr` compare: 257 for an active connection and 1 for an
@@ -219,8 +228,68 @@ impl BackendRef<'_> {
 }
 
 impl Record {
+    /// A back end without connections at a position in the list.
+    pub(crate) const fn new(generation: u32, position: u32) -> Self {
+        Self {
+            generation,
+            position,
+            last_weight: 0,
+            active: 0,
+            total: 0,
+            upper: 0,
+            lower: 0,
+            key: 0,
+            references: AtomicU32::new(0),
+            bars: 0,
+            occupied: true,
+        }
+    }
+
+    #[inline]
     pub(crate) const fn eligible(&self) -> bool {
-        self.weight > 0 && !self.overloaded && !self.excluded && self.position != NOWHERE
+        self.bars == 0
+    }
+
+    #[inline]
+    pub(crate) const fn weight(&self) -> u32 {
+        if self.bars & QUIESCED == 0 {
+            self.last_weight
+        } else {
+            0
+        }
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) const fn overloaded(&self) -> bool {
+        self.bars & OVERLOADED != 0
+    }
+
+    pub(crate) const fn excluded(&self) -> bool {
+        self.bars & EXCLUDED != 0
+    }
+
+    pub(crate) const fn exclude(&mut self, excluded: bool) {
+        self.bar(EXCLUDED, excluded);
+    }
+
+    #[inline]
+    pub(crate) const fn listed(&self) -> bool {
+        self.bars & UNLISTED == 0
+    }
+
+    /// Takes it out of the list, and says which position it had.
+    pub(crate) const fn unlist(&mut self) -> u32 {
+        self.bar(UNLISTED, true);
+        mem::replace(&mut self.position, NOWHERE)
+    }
+
+    #[inline]
+    const fn bar(&mut self, reason: u8, barred: bool) {
+        if barred {
+            self.bars |= reason;
+        } else {
+            self.bars &= !reason;
+        }
     }
 
     pub(crate) const fn overhead(&self, rules: Rules) -> u32 {
@@ -245,39 +314,35 @@ impl Record {
         }
     }
 
-    /// Counts a connection and says whether the overload flag changed.
-    pub(crate) const fn open(&mut self, rules: Rules) -> bool {
+    /// Counts a connection.
+    pub(crate) const fn open(&mut self, rules: Rules) {
         self.total = self.total.saturating_add(1);
-        let before = self.overloaded;
         match rules {
             Rules::Current if self.upper == self.total => self.settle(1),
-            Rules::Legacy if self.upper > 0 && self.total >= self.upper => self.overloaded = true,
+            Rules::Legacy if self.upper > 0 && self.total >= self.upper => self.bar(OVERLOADED, true),
             Rules::Current | Rules::Legacy => {}
         }
-        before != self.overloaded
     }
 
-    /// Uncounts a connection and says whether the overload flag changed.
-    pub(crate) const fn close(&mut self, rules: Rules) -> bool {
+    /// Uncounts a connection.
+    pub(crate) const fn close(&mut self, rules: Rules) {
         let total = self.total;
         self.total = total.saturating_sub(1);
-        let before = self.overloaded;
         match rules {
             Rules::Current if total == self.lower_or_default() => self.settle(-1),
             Rules::Current => {}
             Rules::Legacy if self.lower > 0 => {
                 if self.total < self.lower {
-                    self.overloaded = false;
+                    self.bar(OVERLOADED, false);
                 }
             }
             Rules::Legacy if self.upper > 0 => {
                 if (self.total as u64) * 4 < (self.upper as u64) * 3 {
-                    self.overloaded = false;
+                    self.bar(OVERLOADED, false);
                 }
             }
-            Rules::Legacy => self.overloaded = false,
+            Rules::Legacy => self.bar(OVERLOADED, false),
         }
-        before != self.overloaded
     }
 
     /// Takes over a total counted elsewhere, perhaps by several connections at once, and sets the overload flag by it.
@@ -288,7 +353,7 @@ impl Record {
             Rules::Current => self.settle(0),
             Rules::Legacy if opened => {
                 if self.upper > 0 && total >= self.upper {
-                    self.overloaded = true;
+                    self.bar(OVERLOADED, true);
                 }
             }
             Rules::Legacy => {
@@ -302,7 +367,7 @@ impl Record {
     pub(crate) const fn edit(&mut self, spec: &Spec, rules: Rules) {
         let changed = self.upper != spec.upper || self.lower != spec.lower;
         let raised = spec.upper == 0 || spec.upper > self.upper;
-        self.weight = spec.weight;
+        self.bar(QUIESCED, spec.weight == 0);
         if spec.weight > 0 {
             self.last_weight = spec.weight;
         }
@@ -311,7 +376,7 @@ impl Record {
         self.key = spec.key;
         match rules {
             Rules::Current if changed => self.settle(0),
-            Rules::Legacy if raised => self.overloaded = false,
+            Rules::Legacy if raised => self.bar(OVERLOADED, false),
             Rules::Current | Rules::Legacy => {}
         }
     }
@@ -323,11 +388,11 @@ impl Record {
         let set_from = if direction > 0 { lower } else { self.upper };
         let keep_from = if direction < 0 { self.upper } else { lower };
         if self.upper == 0 {
-            self.overloaded = false;
+            self.bar(OVERLOADED, false);
         } else if self.total >= set_from {
-            self.overloaded = true;
+            self.bar(OVERLOADED, true);
         } else if self.total < keep_from {
-            self.overloaded = false;
+            self.bar(OVERLOADED, false);
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use crate::backend::{BackendId, BackendRef, NOWHERE, Record, Spec};
 use crate::error::Error;
@@ -132,11 +132,6 @@ impl Backends {
         self.head
     }
 
-    /// How many slots there are, used or free.
-    pub(crate) const fn slots(&self) -> usize {
-        self.records.len()
-    }
-
     #[inline]
     pub(crate) fn id(&self, slot: u32) -> BackendId {
         BackendId {
@@ -177,21 +172,7 @@ impl Backends {
                 self.tail - 1
             }
         };
-        let mut record = Record {
-            generation: 0,
-            position: position as u32,
-            weight: 0,
-            last_weight: 0,
-            active: 0,
-            total: 0,
-            upper: 0,
-            lower: 0,
-            key: 0,
-            references: AtomicU32::new(0),
-            overloaded: false,
-            excluded: false,
-            occupied: true,
-        };
+        let mut record = Record::new(0, position as u32);
         record.edit(spec, self.rules);
         let slot = if let Some(slot) = self.free.pop() {
             record.generation = self.record(slot).generation.wrapping_add(1);
@@ -199,8 +180,7 @@ impl Backends {
             slot
         } else {
             if self.records.len() == self.records.capacity() {
-                // By a quarter: doubling would leave as much again unused.
-                self.records.reserve_exact(self.records.len() / 4 + MIN_POSITIONS);
+                self.records.reserve_exact(growth(self.records.len()));
             }
             self.records.push(record);
             (self.records.len() - 1) as u32
@@ -212,7 +192,7 @@ impl Backends {
 
     /// Takes a back end out of the list and says where it was. Its record stays while anything needs it.
     pub(crate) fn remove(&mut self, slot: u32) -> usize {
-        let position = mem::replace(&mut self.record_mut(slot).position, NOWHERE) as usize;
+        let position = self.record_mut(slot).unlist() as usize;
         self.order[position] = NOWHERE;
         self.listed -= 1;
         while self.head < self.tail && self.order[self.head] == NOWHERE {
@@ -283,6 +263,23 @@ impl Moves {
             .count();
         if passed == 0 { 0 } else { self.head + passed }
     }
+}
+
+/// Puts what belongs to a back end into a vector by slot.
+pub(crate) fn put<V>(values: &mut Vec<Option<V>>, slot: u32, value: V) {
+    let slot = slot as usize;
+    if values.len() <= slot {
+        if values.capacity() <= slot {
+            values.reserve_exact(slot - values.len() + growth(slot));
+        }
+        values.resize_with(slot + 1, || None);
+    }
+    values[slot] = Some(value);
+}
+
+/// How much room to make at once for what is kept by slot: doubling would leave as much again unused.
+const fn growth(slots: usize) -> usize {
+    slots / 8 + MIN_POSITIONS
 }
 
 const MAX_SLOTS: usize = 1 << 30;

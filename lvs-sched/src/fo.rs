@@ -16,6 +16,6 @@ impl Rank for FoRank {
 
     #[inline]
     fn rank(record: &Record, _: Rules) -> (u32, u32) {
-        (1, record.weight)
+        (1, record.weight())
     }
 }

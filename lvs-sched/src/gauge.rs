@@ -1,6 +1,6 @@
 //! Connections of a back end, counted by many threads without a lock.
 
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// Counters of one back end, and whether it may get a flow.
 ///
@@ -9,29 +9,29 @@ use crate::sync::{AtomicBool, AtomicU32, Ordering};
 /// is right once all have.
 #[derive(Debug)]
 pub(crate) struct Gauge {
-    eligible: AtomicBool,
     active: AtomicU32,
-    /// All connections, and in the highest bit whether there are thresholds. One word, so that of an addition and a new
-    /// threshold one always sees the other.
+    /// All connections, and in the highest bits whether there are thresholds and whether it is barred from flows. One word,
+    /// so that of an addition and a new threshold one always sees the other.
     total: AtomicU32,
 }
 
 impl Gauge {
     pub(crate) fn new(eligible: bool, has_thresholds: bool) -> Self {
+        let thresholds = if has_thresholds { THRESHOLDS } else { 0 };
+        let barred = if eligible { 0 } else { BARRED };
         Self {
-            eligible: AtomicBool::new(eligible),
             active: AtomicU32::new(0),
-            total: AtomicU32::new(if has_thresholds { THRESHOLDS } else { 0 }),
+            total: AtomicU32::new(thresholds | barred),
         }
     }
 
     #[inline]
     pub(crate) fn is_eligible(&self) -> bool {
-        self.eligible.load(Ordering::Relaxed)
+        self.total.load(Ordering::Relaxed) & BARRED == 0
     }
 
     pub(crate) fn set_eligible(&self, eligible: bool) {
-        self.eligible.store(eligible, Ordering::Relaxed);
+        self.set_flag(BARRED, !eligible);
     }
 
     /// Counts a connection. True if the flag must be reassessed.
@@ -62,11 +62,7 @@ impl Gauge {
 
     /// From here on everybody who counts reassesses, or nobody need.
     pub(crate) fn set_thresholds(&self, present: bool) {
-        if present {
-            self.total.fetch_or(THRESHOLDS, Ordering::Relaxed);
-        } else {
-            self.total.fetch_and(!THRESHOLDS, Ordering::Relaxed);
-        }
+        self.set_flag(THRESHOLDS, present);
     }
 
     pub(crate) fn active(&self) -> u32 {
@@ -74,11 +70,20 @@ impl Gauge {
     }
 
     pub(crate) fn total(&self) -> u32 {
-        self.total.load(Ordering::Relaxed) & !THRESHOLDS
+        self.total.load(Ordering::Relaxed) & !(THRESHOLDS | BARRED)
+    }
+
+    fn set_flag(&self, flag: u32, set: bool) {
+        if set {
+            self.total.fetch_or(flag, Ordering::Relaxed);
+        } else {
+            self.total.fetch_and(!flag, Ordering::Relaxed);
+        }
     }
 }
 
 const THRESHOLDS: u32 = 1 << 31;
+const BARRED: u32 = 1 << 30;
 
 #[cfg(all(test, loom))]
 mod proofs {

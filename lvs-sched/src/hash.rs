@@ -22,6 +22,7 @@ pub(crate) const fn golden(key: u32, bits: u8) -> u32 {
 
 /// SipHash-1-3 of the four little-endian bytes of `word` under a key that is `key` twice, its low half: what `mh`
 /// calls `hsiphash` on a 64-bit kernel.
+#[inline]
 pub(crate) const fn sip(word: u32, key: u64) -> u32 {
     let mut state = [
         key ^ 0x736f_6d65_7073_6575,
@@ -46,6 +47,7 @@ pub(crate) const MH_KEY_2: u64 = 2_654_446_892;
 
 const GOLDEN_RATIO: u32 = 0x61C8_8647;
 
+#[inline]
 const fn round([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
     a = a.wrapping_add(b);
     b = b.rotate_left(13) ^ a;

@@ -54,12 +54,12 @@ impl Scheduler for Lblc {
         if let Some(&mut id) = remembered
             && let Some(backend) = backends.get(id)
             && backend.weight() > 0
-            && !backend.record.excluded
+            && !backend.record.excluded()
             && !self.loads.busy(backend.record)
         {
             return Some(id);
         }
-        let id = least_loaded(&self.loads, backends)?;
+        let id = least_loaded(&mut self.loads, backends)?;
         match remembered {
             Some(remembered) => *remembered = id,
             // A full map is no reason to refuse the flow.

@@ -37,6 +37,7 @@ mod lblc;
 mod lblcr;
 mod lc;
 mod locality;
+mod members;
 mod mh;
 mod nq;
 mod options;
@@ -80,7 +81,7 @@ pub use kind::SchedulerKind;
 pub use options::{MhSize, Options, Order, Persistence, Rules, TableBits, TableBitsError};
 pub use pool::{Fallbacks, Pool, Ticket};
 #[cfg(feature = "std")]
-pub use relaxed::{RelaxedConnection, RelaxedPool, RelaxedStatus};
+pub use relaxed::{RelaxedChoices, RelaxedConnection, RelaxedPool, RelaxedStatus};
 pub use scheduler::{Event, Scheduler};
 #[cfg(feature = "std")]
 pub use shared::{Edits, SharedPool};

@@ -212,19 +212,19 @@ impl Loads {
     /// Whether a back end has more active connections than its weight while another one is half idle.
     #[inline]
     pub(crate) fn busy(&self, record: &Record) -> bool {
-        record.active > record.weight && self.half_idle.next(0).is_some()
+        record.active > record.weight() && self.half_idle.next(0).is_some()
     }
 
     #[inline]
     fn enter(&mut self, record: &Record) {
-        let half_idle = 2 * u64::from(record.active) < u64::from(record.weight);
+        let half_idle = 2 * u64::from(record.active) < u64::from(record.weight());
         self.half_idle.set(record.position as usize, half_idle);
     }
 }
 
 /// The back end for a destination of which nothing usable is remembered.
 #[inline]
-pub(crate) fn least_loaded(loads: &Loads, backends: &Backends) -> Option<BackendId> {
+pub(crate) fn least_loaded(loads: &mut Loads, backends: &Backends) -> Option<BackendId> {
     loads.least.first(backends)
 }
 

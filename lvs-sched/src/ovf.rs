@@ -19,10 +19,10 @@ impl Rank for OvfRank {
     fn rank(record: &Record, _: Rules) -> (u32, u32) {
         (
             1,
-            if record.active > record.weight {
+            if record.active > record.weight() {
                 0
             } else {
-                record.weight
+                record.weight()
             },
         )
     }

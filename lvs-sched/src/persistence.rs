@@ -66,7 +66,7 @@ impl Templates {
         let at = *self.index.get(&self.client(flow))?;
         let id = self.entries.get(at as usize)?.backend;
         let backend = backends.get(id)?;
-        if backend.record.excluded || (self.options.expire_quiescent && backend.weight() == 0) {
+        if backend.record.excluded() || (self.options.expire_quiescent && backend.weight() == 0) {
             return None;
         }
         self.touch(at, now);

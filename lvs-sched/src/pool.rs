@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::backend::{BackendId, BackendRef, Spec};
+use crate::backends::put;
 use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -92,10 +93,7 @@ impl<T> Pool<T> {
     /// the table of `mh` has slots.
     pub fn add(&mut self, value: T, spec: Spec) -> Result<BackendId, Error> {
         let id = self.core.add(&spec)?;
-        if self.values.len() <= id.slot as usize {
-            self.values.resize_with(self.core.backends.slots(), || None);
-        }
-        self.values[id.slot as usize] = Some(value);
+        put(&mut self.values, id.slot, value);
         Ok(id)
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use crate::backend::{BackendId, NOWHERE, Spec};
+use crate::backend::{BackendId, Spec};
 use crate::backends::Backends;
 use crate::engine::Engine;
 use crate::environment::Environment;
@@ -92,7 +92,7 @@ impl Core {
         self.known(id)?;
         let record = self.backends.record(id.slot);
         Ok(Spec {
-            weight: record.weight,
+            weight: record.weight(),
             upper: record.upper,
             lower: record.lower,
             key: record.key,
@@ -169,7 +169,7 @@ impl Core {
             record.active = record.active.saturating_sub(1);
         }
         record.close(rules);
-        let left = record.position == NOWHERE;
+        let left = !record.listed();
         let last = record.total == 0;
         self.loaded(count.id);
         left && last
@@ -245,7 +245,7 @@ impl Core {
 
     #[inline]
     fn loaded(&mut self, id: BackendId) {
-        if self.backends.record(id.slot).position != NOWHERE {
+        if self.backends.record(id.slot).listed() {
             self.engine.update(&self.backends, Event::Loaded(id));
         }
     }
@@ -253,7 +253,7 @@ impl Core {
     fn exclude(&mut self, ids: &[BackendId], excluded: bool) {
         for &id in ids {
             if self.backends.get(id).is_some() {
-                self.backends.record_mut(id.slot).excluded = excluded;
+                self.backends.record_mut(id.slot).exclude(excluded);
                 self.engine.update(&self.backends, Event::Loaded(id));
             }
         }

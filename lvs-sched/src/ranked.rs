@@ -52,7 +52,7 @@ impl<R: Rank> Ranked<R> {
     }
 
     #[inline]
-    pub(crate) fn first(&self, backends: &Backends) -> Option<BackendId> {
+    pub(crate) fn first(&mut self, backends: &Backends) -> Option<BackendId> {
         let position = self.tournament.first()?;
         Some(backends.id(backends.slot_at(position)))
     }

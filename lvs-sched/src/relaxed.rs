@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::account::Account;
 use crate::backend::{BackendId, Spec};
+use crate::backends::put;
 use crate::environment::System;
 use crate::error::Error;
 use crate::flow::Flow;
@@ -52,6 +53,13 @@ pub struct RelaxedPool<T> {
 pub struct RelaxedConnection<T> {
     node: Arc<Node<T>>,
     active: bool,
+}
+
+/// Connections to one back end after the other, best first, until one accepts. See [`RelaxedPool::choices`].
+#[must_use = "nothing is picked until the iterator is asked"]
+pub struct RelaxedChoices<T> {
+    pool: RelaxedPool<T>,
+    refused: Vec<BackendId>,
 }
 
 /// What is counted about a back end of a relaxed pool.
@@ -149,16 +157,13 @@ impl<T> RelaxedPool<T> {
         let shared = &self.handle.shared;
         shared.change(|state| {
             let id = state.core.add(&spec)?;
-            let slots = state.core.backends.slots();
-            if state.nodes.len() < slots {
-                state.nodes.resize_with(slots, || None);
-            }
-            state.nodes[id.slot as usize] = Some(Arc::new(Node {
+            let node = Node {
                 id,
                 value,
                 account: Account::new(),
                 shared: shared.clone(),
-            }));
+            };
+            put(&mut state.nodes, id.slot, Arc::new(node));
             Ok(id)
         })
     }
@@ -221,6 +226,15 @@ impl<T> RelaxedPool<T> {
     pub fn pick_except(&self, refused: &[BackendId]) -> Option<RelaxedConnection<T>> {
         let node = self.handle.shared.take_except(refused)?;
         Some(RelaxedConnection { node, active: true })
+    }
+
+    /// Connections to one back end after the other, best first: keep the first that works, and drop the others on the way.
+    /// Only those after the first take the lock.
+    pub fn choices(&self) -> RelaxedChoices<T> {
+        RelaxedChoices {
+            pool: self.clone(),
+            refused: Vec::new(),
+        }
     }
 
     /// Each back end in list order with what is counted about it, exactly while no thread picks. Takes the lock.
@@ -360,7 +374,7 @@ impl<T> Shared<T> {
             count = count.min(record.upper.saturating_sub(record.total.saturating_add(1)));
         }
         if self.kind == SchedulerKind::Ovf {
-            count = count.min(record.weight.saturating_sub(record.active));
+            count = count.min(record.weight().saturating_sub(record.active));
         }
         let count = count.max(1);
         core.reserve(id, count);
@@ -418,12 +432,12 @@ impl<T> Shared<T> {
     /// Sets how many ended connections of a back end may stay uncounted: none while it is overloaded, for it to be used
     /// again when it may.
     fn limit(&self, core: &mut Core, node: &Node<T>) {
-        if core.backends.record(node.id.slot).overloaded {
+        if core.backends.record(node.id.slot).overloaded() {
             node.account.set_quota(1);
             node.count_ended(core);
         }
         let record = core.backends.record(node.id.slot);
-        if !record.overloaded {
+        if !record.overloaded() {
             node.account.set_quota(self.share(record.total));
         }
     }
@@ -491,6 +505,28 @@ impl<T> Drop for RelaxedConnection<T> {
         if self.node.account.close(self.active) {
             self.node.shared.settle_ended(&self.node);
         }
+    }
+}
+
+impl<T> Iterator for RelaxedChoices<T> {
+    type Item = RelaxedConnection<T>;
+
+    fn next(&mut self) -> Option<RelaxedConnection<T>> {
+        let connection = if self.refused.is_empty() {
+            self.pool.pick()?
+        } else {
+            self.pool.pick_except(&self.refused)?
+        };
+        self.refused.push(connection.id());
+        Some(connection)
+    }
+}
+
+impl<T> fmt::Debug for RelaxedChoices<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelaxedChoices")
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,6 +17,6 @@ impl Rank for SedRank {
 
     #[inline]
     fn rank(record: &Record, _: Rules) -> (u32, u32) {
-        (record.active.saturating_add(1), record.weight)
+        (record.active.saturating_add(1), record.weight())
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::backend::{BackendId, Spec};
+use crate::backends::put;
 use crate::connection::{Backend, Choices, Connection, Status};
 use crate::engine::Engine;
 use crate::environment::{Environment, System};
@@ -63,9 +64,12 @@ pub(crate) struct Shared<T> {
 
 pub(crate) struct State<T> {
     pub(crate) core: Core,
-    /// By slot.
-    nodes: Vec<Option<Arc<Node<T>>>>,
+    /// The snapshot has the same, until it is changed.
+    nodes: Arc<Nodes<T>>,
 }
+
+/// By slot.
+pub(crate) type Nodes<T> = Vec<Option<Arc<Node<T>>>>;
 
 /// A back end as it is shared.
 pub(crate) struct Node<T> {
@@ -117,7 +121,7 @@ impl<T> SharedPool<T> {
         let shared = Shared {
             state: Mutex::new(State {
                 core,
-                nodes: Vec::new(),
+                nodes: Arc::default(),
             }),
             snapshot: lock_free.then(|| ArcSwap::from_pointee(Snapshot::default())),
         };
@@ -424,11 +428,7 @@ impl<T> Edits<'_, T> {
             shared: self.shared.clone(),
             gauge: Gauge::new(spec.weight > 0, spec.upper > 0),
         };
-        let slots = self.state.core.backends.slots();
-        if self.state.nodes.len() < slots {
-            self.state.nodes.resize_with(slots, || None);
-        }
-        self.state.nodes[id.slot as usize] = Some(Arc::new(node));
+        put(Arc::make_mut(&mut self.state.nodes), id.slot, Arc::new(node));
         Ok(id)
     }
 
@@ -467,7 +467,8 @@ impl<T> Edits<'_, T> {
     /// The same.
     pub fn remove(&mut self, id: BackendId) -> Result<Backend<T>, Error> {
         self.state.core.known(id)?;
-        let node = self.state.nodes.get_mut(id.slot as usize).and_then(Option::take);
+        let nodes = Arc::make_mut(&mut self.state.nodes);
+        let node = nodes.get_mut(id.slot as usize).and_then(Option::take);
         let node = node.ok_or(Error::UnknownBackend(id))?;
         if self.shared.snapshot.is_some() {
             // The record counts nothing any more; its connections count themselves.

@@ -10,14 +10,14 @@ use crate::flow::Flow;
 use crate::mh::Mh;
 use crate::pool_core::Core;
 use crate::sh::Sh;
-use crate::shared::Node;
+use crate::shared::{Node, Nodes};
 use crate::table::{Availability, Table};
 use crate::tickets::Tickets;
 
 /// The back ends by slot, and how one of them is found. Never changed afterwards, but for the tickets.
 pub(crate) struct Snapshot<T> {
     choice: Choice,
-    nodes: Vec<Option<Arc<Node<T>>>>,
+    nodes: Arc<Nodes<T>>,
 }
 
 enum Choice {
@@ -47,14 +47,14 @@ impl<T> Default for Snapshot<T> {
     fn default() -> Self {
         Self {
             choice: Choice::Locked,
-            nodes: Vec::new(),
+            nodes: Arc::default(),
         }
     }
 }
 
 impl<T> Snapshot<T> {
     /// How things are after an edit.
-    pub(crate) fn new(core: &mut Core, nodes: &[Option<Arc<Node<T>>>]) -> Self {
+    pub(crate) fn new(core: &mut Core, nodes: &Arc<Nodes<T>>) -> Self {
         core.engine.refresh(&core.backends);
         let choice = match &core.engine {
             Engine::Dh(hashed) => Choice::Dh(hashed.table().clone()),
@@ -70,7 +70,7 @@ impl<T> Snapshot<T> {
         };
         Self {
             choice,
-            nodes: nodes.to_vec(),
+            nodes: nodes.clone(),
         }
     }
 

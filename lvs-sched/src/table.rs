@@ -69,7 +69,7 @@ impl<T: Table> Scheduler for Hashed<T> {
             let record = backends.record(slot);
             if record.eligible() {
                 Availability::Eligible
-            } else if record.excluded {
+            } else if record.excluded() {
                 Availability::Excluded
             } else {
                 Availability::Unavailable

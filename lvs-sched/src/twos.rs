@@ -52,7 +52,7 @@ impl Scheduler for Twos {
         let [first, second] = draws.map(|draw| backends.slot_at(self.weights.reach(draw.min(sum))));
         let (one, other) = (backends.record(first), backends.record(second));
         let load = |record: &Record| u64::from(record.overhead(backends.rules()));
-        let better = u64::from(other.weight) * load(one) > u64::from(one.weight) * load(other);
+        let better = u64::from(other.weight()) * load(one) > u64::from(one.weight()) * load(other);
         Some(backends.id(if better { second } else { first }))
     }
 }
@@ -60,7 +60,7 @@ impl Scheduler for Twos {
 impl Twos {
     #[inline]
     fn enter(&mut self, record: &Record) {
-        let weight = if record.eligible() { record.weight } else { 0 };
+        let weight = if record.eligible() { record.weight() } else { 0 };
         self.weights.set(record.position as usize, weight);
     }
 }

@@ -17,6 +17,6 @@ impl Rank for WlcRank {
 
     #[inline]
     fn rank(record: &Record, rules: Rules) -> (u32, u32) {
-        (record.overhead(rules), record.weight)
+        (record.overhead(rules), record.weight())
     }
 }

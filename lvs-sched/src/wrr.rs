@@ -1,6 +1,6 @@
 //! Weighted round robin: each back end in turn, as often as its weight says.
 
-use crate::backend::{BackendId, BackendRef};
+use crate::backend::{BackendId, Record};
 use crate::backends::Backends;
 use crate::environment::Environment;
 use crate::flow::Flow;
@@ -45,29 +45,28 @@ impl Default for Wrr {
 impl Scheduler for Wrr {
     fn update(&mut self, backends: &Backends, event: Event<'_>) {
         match event {
-            Event::Loaded(id) => {
-                let record = backends.record(id.slot);
-                let weight = if record.eligible() { record.weight } else { 0 };
-                self.reachable.set(record.position as usize, weight);
-            }
+            Event::Loaded(id) => self.enter(backends.record(id.slot)),
             Event::Added(id) | Event::Edited(id) => {
-                if let Some(backend) = backends.get(id) {
-                    self.enter(backend);
+                if let Some(position) = backends.position(id) {
+                    self.enter(backends.record(id.slot));
+                    self.weigh(backends, position / BLOCK);
                 }
                 self.restart();
             }
             Event::Removed { position, .. } => {
                 self.reachable.set(position, 0);
-                self.weights.set(position, 0);
+                self.weigh(backends, position / BLOCK);
                 self.restart();
             }
             // A change of the list follows, which restarts the round anyway.
             Event::Moved(_) => {
                 self.reachable = MaxTree::new(backends.positions());
-                self.weights = DivisorTree::new(backends.positions());
                 for backend in backends.iter() {
-                    self.enter(backend);
+                    self.enter(backend.record);
                 }
+                let blocks = backends.positions() / BLOCK;
+                self.weights = DivisorTree::new(blocks);
+                (0..blocks).for_each(|block| self.weigh(backends, block));
             }
         }
     }
@@ -115,11 +114,16 @@ impl Wrr {
         sum / u64::from(self.weights.divisor_and_max().0.max(1))
     }
 
-    fn enter(&mut self, backend: BackendRef<'_>) {
-        let position = backend.record.position as usize;
-        let reachable = if backend.eligible() { backend.weight() } else { 0 };
-        self.reachable.set(position, reachable);
-        self.weights.set(position, backend.weight());
+    fn enter(&mut self, record: &Record) {
+        let reachable = if record.eligible() { record.weight() } else { 0 };
+        self.reachable.set(record.position as usize, reachable);
+    }
+
+    /// Looks at the weights of a block of positions.
+    fn weigh(&mut self, backends: &Backends, block: usize) {
+        let positions = block * BLOCK..(block + 1) * BLOCK;
+        let listed = positions.filter_map(|position| backends.at(position));
+        self.weights.set(block, listed.map(|backend| backend.weight()));
     }
 
     /// After any edit the round goes on from the front of the list, at the nearest level that still exists.
@@ -148,6 +152,9 @@ impl Wrr {
         }
     }
 }
+
+/// So many positions together are one value of the tree of divisors, which only edits look at. There are never fewer.
+const BLOCK: usize = 16;
 
 #[cfg(feature = "reference")]
 impl Wrr {

@@ -283,18 +283,26 @@ fn options() -> impl Strategy<Value = Options> {
 }
 
 fn agree(kind: SchedulerKind) {
-    let cases = std::env::var("LVS_SCHED_CASES")
+    // Begin with some back ends: an empty pool says little.
+    agree_from(kind, 64, vec(specs(), 0..20), operations());
+}
+
+fn agree_from(
+    kind: SchedulerKind,
+    cases: u32,
+    begin: impl Strategy<Value = Vec<Spec>>,
+    operations: impl Strategy<Value = Operation>,
+) {
+    let told = std::env::var("LVS_SCHED_CASES")
         .ok()
         .and_then(|text| text.parse().ok());
     let mut runner = TestRunner::new(Config {
-        cases: cases.unwrap_or(64),
+        cases: told.unwrap_or(cases),
         max_shrink_iters: 20_000,
         failure_persistence: None,
         ..Config::default()
     });
-    // Begin with some back ends: an empty pool says little.
-    let begin = vec(specs(), 0..20);
-    let input = (options(), any::<u64>(), begin, vec(operations(), 1..400));
+    let input = (options(), any::<u64>(), begin, vec(operations, 1..400));
     let result = runner.run(&input, |(options, seed, begin, operations)| {
         let mut pair = Pair::new(kind, &options, seed);
         for spec in begin {
@@ -308,6 +316,30 @@ fn agree(kind: SchedulerKind) {
     if let Err(failure) = result {
         panic!("{kind} is not as its definition: {failure}");
     }
+}
+
+/// A few destinations so busy that dozens of back ends serve each, which then has an index of them.
+#[test]
+fn large_sets_of_lblcr() {
+    let index = || any::<u16>().prop_map(usize::from);
+    let busy = || {
+        (0..3_u32).prop_map(|host| Flow {
+            destination: Ipv4Addr::from_bits(host).into(),
+            ..Flow::ANY
+        })
+    };
+    let begin = vec(
+        prop_oneof![9 => Just(Spec::new(1)), 3 => (2..9_u32).prop_map(Spec::new), 1 => specs()],
+        40..90,
+    );
+    let operations = prop_oneof![
+        20 => (busy(), prop::bool::weighted(0.95)).prop_map(|(flow, active)| Operation::Pick(flow, active)),
+        1 => (busy(), vec(index(), 1..4)).prop_map(|(flow, indices)| Operation::Retry(flow, indices)),
+        1 => index().prop_map(Operation::Open),
+        4 => index().prop_map(Operation::Close),
+        2 => operations(),
+    ];
+    agree_from(SchedulerKind::Lblcr, 24, begin, operations);
 }
 
 /// One destination that is busy for ever, while the back ends are replaced again and again: its set does not grow without end.

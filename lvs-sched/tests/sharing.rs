@@ -289,6 +289,33 @@ fn choices_offer_each_back_end_once() {
 }
 
 #[test]
+fn relaxed_choices_offer_each_back_end_once() {
+    for kind in SchedulerKind::ALL {
+        let Ok(pool) = RelaxedPool::new(kind) else {
+            continue;
+        };
+        for name in 0..6_u32 {
+            pool.add(name, Spec::new(if name == 4 { 0 } else { 1000 }))
+                .unwrap();
+        }
+        // Enough for several to be leased at a time.
+        let open: Vec<_> = (0..200).filter_map(|_| pool.pick()).collect();
+        let first = pool.choices().next().map(|connection| connection.id());
+        assert!(first.is_some());
+        let mut choices = pool.choices();
+        let held: Vec<_> = choices.by_ref().collect();
+        assert!(choices.next().is_none());
+        let mut names: Vec<u32> = held.iter().map(|connection| **connection).collect();
+        names.sort_unstable();
+        assert_eq!(names, [0, 1, 2, 3, 5], "{kind}");
+        let counted = || pool.status().iter().map(|status| status.total).sum::<u32>();
+        assert_eq!(counted() as usize, open.len() + 5);
+        drop(held);
+        assert_eq!(counted() as usize, open.len());
+    }
+}
+
+#[test]
 fn a_guard_outlives_its_back_end_and_its_pool() {
     let value = Arc::new(());
     for kind in SchedulerKind::ALL {
