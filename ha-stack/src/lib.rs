@@ -21,6 +21,7 @@ mod convert;
 #[cfg(feature = "balance")]
 mod data_plane;
 mod diagnosis;
+mod dump;
 mod election;
 mod error;
 mod fixed;
@@ -57,6 +58,7 @@ pub use data_plane::{
     Forwarding, Front, Granularity, IpvsPlane, NoPlane, NotAFront, Persistence, RealCounters, RecordingPlane,
     ServerCounters, Synchronization, Traffic, Transport, Tunnel, TunnelChecksum,
 };
+pub use dump::{keepalived_data, keepalived_json, keepalived_stats};
 pub use election::{Election, Happening, StaticElection};
 pub use error::Error;
 pub use fixed::{FixedAddress, FixedKeeper};
@@ -73,7 +75,7 @@ pub use notify::{MailNotifier, MailSettings};
 pub use plan::{
     FifoPlan, FifoSubject, Plan, Scheduling, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan,
 };
-pub use process::{enter_network_namespace, run_on_processors};
+pub use process::{enter_network_namespace, limit_realtime, run_on_processors, set_niceness};
 pub use real_server::{Delivery, RealServerHost};
 pub use status::{
     CheckStatus, PeerProblem, RealServerStatus, Status, SyncGroupStatus, TrackedStatus, TrafficStatus,

@@ -61,6 +61,10 @@ pub struct Scheduling {
     pub realtime_priority: Option<u8>,
     /// The processors it may run on; empty for all.
     pub processors: Vec<usize>,
+    /// How nice it is to others where it has no real-time priority, -20 to 19.
+    pub niceness: Option<i8>,
+    /// How long it may run with real-time priority without ever waiting, before the kernel ends the process.
+    pub longest_run: Option<Duration>,
 }
 
 /// One virtual router with what belongs to it outside the election.

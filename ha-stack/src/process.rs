@@ -1,9 +1,11 @@
-//! Where the process runs: its network namespace, and the processors of a thread.
+//! How the process runs: its network namespace, and the processors and the time that a thread gets.
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
 
 use crate::error::Error;
@@ -42,6 +44,34 @@ pub fn run_on_processors(processors: &[usize]) -> Result<(), Error> {
     })
 }
 
+/// Sets how nice the calling thread is to others, -20 to 19. Without real-time priority the kernel goes by this.
+///
+/// # Errors
+/// [`Error::System`] where that is not allowed.
+pub fn set_niceness(niceness: i8) -> Result<(), Error> {
+    setpriority_process(None, niceness.into()).map_err(|error| Error::System {
+        what: "cannot set how nice a thread is",
+        source: error.into(),
+    })
+}
+
+/// Bounds how long a thread of this process may run with real-time priority without ever waiting. The kernel then ends the
+/// process, so that a thread that is caught in a loop does not take a processor for ever.
+///
+/// # Errors
+/// [`Error::System`] where there is a lower bound already.
+pub fn limit_realtime(longest: Duration) -> Result<(), Error> {
+    let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+    let limit = Rlimit {
+        current: Some(micros),
+        maximum: Some(micros),
+    };
+    setrlimit(Resource::Rttime, limit).map_err(|error| Error::System {
+        what: "cannot bound the time that threads run",
+        source: error.into(),
+    })
+}
+
 const NAMESPACES: &str = "/run/netns";
 
 #[cfg(test)]
@@ -57,6 +87,19 @@ mod tests {
         );
         let error = enter_network_namespace("../../proc/1/ns/net").unwrap_err();
         assert!(error.to_string().starts_with("/run/netns/net: "), "{error}");
+    }
+
+    #[test]
+    fn a_thread_can_be_nicer() {
+        std::thread::spawn(|| {
+            set_niceness(7).unwrap();
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // The 19th field, behind the name, which ends in the last parenthesis.
+            let rest = stat.rsplit_once(") ").unwrap().1;
+            assert_eq!(rest.split(' ').nth(16), Some("7"));
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -265,6 +265,85 @@ fn virtual_servers_need_a_data_plane() {
     ));
 }
 
+/// Keeps the lines that say that a check failed.
+#[derive(Clone, Default)]
+struct FailureLog(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for FailureLog {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl tracing::field::Visit for Line {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        if line.0.contains("the check failed") {
+            self.0.lock().unwrap().push(line.0);
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_check_that_logs_all_its_failures_logs_those_that_change_nothing() {
+    let log = FailureLog::default();
+    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let stack = Stack::new();
+    let (mut server, [one, two]) = server();
+    // Three failures in a row make it down.
+    for real in &mut server.real_servers {
+        real.checks[0].1 = Arc::new(Policy {
+            fall: NonZeroU16::new(3).unwrap(),
+            start: healthcheck::Start::FullyUp,
+            ..*policy()
+        });
+    }
+    server.real_servers[0].log_failures = vec![true];
+    stack.supervisor.reload(plan(vec![server])).unwrap();
+    stack.wait_for(&[(1, 1), (2, 1)]);
+    let wait = |count: usize| {
+        let deadline = Instant::now() + LIMIT;
+        while log.0.lock().unwrap().len() < count {
+            assert!(Instant::now() < deadline, "{:?}", log.0.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    // The second says nothing until it is down.
+    for _ in 0..3 {
+        two.report(failed());
+    }
+    stack.wait_for(&[(1, 1)]);
+    one.report(failed());
+    wait(1);
+    one.report(failed());
+    wait(2);
+    one.report(failed());
+    stack.wait_for(&[(250, 1)]);
+    one.report(failed());
+    wait(3);
+    let lines = log.0.lock().unwrap();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let wanted = "server=10.0.0.100:80 real=10.0.1.1:80 check=1 reason=connect";
+    assert!(lines.iter().all(|line| line.contains(wanted)), "{lines:?}");
+}
+
 #[test]
 fn connections_are_shared_in_the_direction_that_the_election_says() {
     let stack = Stack::new();

@@ -175,7 +175,7 @@ impl<K: Key> Checker<K> {
         }
     }
 
-    /// Whether further failures of a down target are events too.
+    /// Whether every failure is an event, also one that changes nothing ([`Event::Failed`](crate::Event::Failed)).
     pub fn report_repeats(&self, on: bool) {
         self.shared.lock().monitor.report_repeats(on);
     }

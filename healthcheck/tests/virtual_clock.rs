@@ -618,3 +618,39 @@ fn inconclusive_attempts_are_counted_and_shown() {
     assert_eq!(world.monitor.totals().inconclusive, 5);
     assert_eq!(world.monitor.unsampled(), 1);
 }
+
+#[test]
+fn each_failure_that_changes_nothing_is_told_if_it_is_asked_for() {
+    let failures = |world: &mut World, reader| {
+        let mut seen = Vec::new();
+        while let Some(event) = world.monitor.poll_event(reader) {
+            match event {
+                Event::Failed { key, reason } => seen.push((key, reason.check, reason.streak)),
+                Event::Changed { to, .. } => seen.push((u32::MAX, usize::from(to == State::Down), 0)),
+                _ => {}
+            }
+        }
+        seen
+    };
+    let mut world = World::new(Limits::default());
+    world.takes = (1, 2);
+    world.broken = |number, _| number == 1;
+    let policy = Arc::new(Policy {
+        fall: NonZeroU16::new(3).unwrap(),
+        start: Start::FullyUp,
+        spread: Duration::ZERO,
+        ..every_second()
+    });
+    // Two checks, of which the second fails.
+    let spec = TargetSpec::new(7, Fake(0), policy.clone()).and(Fake(1), policy);
+    let reader = world.monitor.subscribe();
+    world.monitor.reconcile(Time::from_nanos(0), [spec]);
+    let mut told = Vec::new();
+    for second in 0..4 {
+        world.monitor.report_repeats(second > 0);
+        world.run_until(second * SECOND + 10 * MILLI);
+        told.extend(failures(&mut world, reader));
+    }
+    // It is up at first; the first failure was not asked for, and the third changed the state.
+    assert_eq!(told, [(u32::MAX, 0, 0), (7, 1, 2), (u32::MAX, 1, 0), (7, 1, 4)]);
+}

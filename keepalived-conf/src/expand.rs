@@ -26,6 +26,8 @@ pub(crate) struct Expander<'a> {
     lines: usize,
     bytes: usize,
     random: u64,
+    /// What `${_INSTANCE}` stands for.
+    instance: Option<String>,
     stopped: bool,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Expander<'a> {
             lines: 0,
             bytes: 0,
             random: options.random_seed.max(1),
+            instance: options.instance.clone(),
             stopped: false,
         };
         expander.open_main(main);
@@ -189,6 +192,7 @@ impl<'a> Expander<'a> {
             }
             match self.substitute(&line, bindings) {
                 Substituted::Nothing => {
+                    self.learn_instance(&line);
                     return self.include(&line).then_some(line);
                 }
                 Substituted::Line(next) if next.len() <= EXPANDED_LINE_BYTES => {
@@ -331,7 +335,7 @@ impl<'a> Expander<'a> {
             "_HASH" => String::from("#"),
             "_BANG" => String::from("!"),
             "_PWD" => self.files.last()?.directory.display().to_string(),
-            "_INSTANCE" => self.options.instance.clone().unwrap_or_default(),
+            "_INSTANCE" => self.instance.clone().unwrap_or_default(),
             "_ENV" => self.environment.variable(parts.next()?).unwrap_or_default(),
             "_RANDOM" => {
                 let mut bound =
@@ -348,6 +352,18 @@ impl<'a> Expander<'a> {
             }
             _ => return None,
         })
+    }
+
+    /// `instance NAME`: what the lines below may refer to.
+    fn learn_instance(&mut self, line: &Text) {
+        if !line.as_str().starts_with("instance") || self.options.instance.is_some() {
+            return;
+        }
+        if let [keyword, name] = words(line).as_slice()
+            && &*keyword.text == "instance"
+        {
+            self.instance = Some(name.text.to_string());
+        }
     }
 
     /// Opens what an include line names. False when the line is one.

@@ -197,3 +197,20 @@ fn defaults_hold_for_what_stands_below_them() {
         shown(&report)[0].contains("vrrp_garp_master_delay holds only for virtual routers that stand below")
     );
 }
+
+#[test]
+fn the_name_of_the_instance_holds_from_where_it_is_said() {
+    let text = "vrrp_script ${_INSTANCE}x { script /bin/true }\ninstance blue\n\
+                vrrp_script ${_INSTANCE} { script \"/bin/true /run/${_INSTANCE}\" }\n";
+    let (configuration, report) = read(text);
+    assert_eq!(report.errors(), 0, "{report:?}");
+    assert_eq!(names(&configuration), ["x", "blue"]);
+    assert_eq!(configuration.instance.as_deref(), Some("blue"));
+    let script = configuration.vrrp_script[1].script.as_ref().unwrap();
+    assert_eq!(script.line, "/bin/true /run/blue");
+    // What a program says before holds.
+    let mut options = Options::default();
+    options.instance = Some("red".to_owned());
+    let (configuration, _) = Configuration::read(Path::new("test.conf"), &host(text), &options);
+    assert_eq!(names(&configuration), ["redx", "red"]);
+}

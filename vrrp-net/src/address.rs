@@ -158,6 +158,12 @@ impl VirtualAddress {
         self.address
     }
 
+    /// The interface it is to be on, where that is not the virtual router's.
+    #[must_use]
+    pub fn device_name(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
     /// The length of the network prefix.
     #[must_use]
     pub fn prefix_len(&self) -> u8 {

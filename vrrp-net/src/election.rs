@@ -83,6 +83,10 @@ pub enum Told<'a> {
     /// `VrrpRouter::handle_wall_clock`: the time since 1970.
     #[cfg(feature = "auth-hmac")]
     WallClock(Duration),
+    /// What [`VrrpRouter::handle_packet`] said of the packet that was told of just before, where signatures are asked for: it
+    /// is not to be found out from the packet alone, since it depends on keys and clocks.
+    #[cfg(feature = "auth-hmac")]
+    Refused(&'a Discard),
     /// [`VrrpRouter::handle_timeout`]: at least one timer was due.
     Timeout,
 }
@@ -172,7 +176,16 @@ impl Election {
         datagram: &Datagram<'_>,
     ) -> Result<RouterId, Discard> {
         self.record(now, &Told::Packet(datagram));
-        self.router.handle_packet(now, datagram)
+        let outcome = self.router.handle_packet(now, datagram);
+        #[cfg(feature = "auth-hmac")]
+        if let Err(discard) = &outcome
+            && discard
+                .router
+                .is_some_and(|router| self.signing.contains(&router))
+        {
+            self.record(now, &Told::Refused(discard));
+        }
+        outcome
     }
 
     pub(crate) fn handle_track(&mut self, now: Instant, id: TrackId, status: TrackStatus) {

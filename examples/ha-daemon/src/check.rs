@@ -27,7 +27,7 @@ pub(crate) enum Dump {
 }
 
 pub(crate) fn check(options: &CheckOptions) -> ExitCode {
-    let (loaded, stranded) = config::load_in_place(&options.config, options.script_shell.as_deref());
+    let (loaded, stranded) = config::load_in_place(&options.config, &options.reading);
     if let Some(error) = stranded {
         eprintln!("ha-daemon: {error}; what is said of interfaces is that of this one");
     }

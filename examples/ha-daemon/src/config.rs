@@ -5,6 +5,8 @@ use std::path::Path;
 use ha_stack::{Conversion, ConvertOptions, Plan, Problem};
 use keepalived_conf::{Configuration, Options, Report, System};
 
+use crate::Reading;
+
 /// What came of reading a configuration.
 pub(crate) struct Loaded {
     pub(crate) configuration: Configuration,
@@ -14,13 +16,13 @@ pub(crate) struct Loaded {
 
 /// Reads a configuration in the network namespace that it names, if it does; this thread stays there.
 /// If that cannot be, the configuration is as it looks from here, and beside it stands what is in the way.
-pub(crate) fn load_in_place(path: &Path, script_shell: Option<&Path>) -> (Loaded, Option<String>) {
-    let loaded = load(path, script_shell);
+pub(crate) fn load_in_place(path: &Path, reading: &Reading) -> (Loaded, Option<String>) {
+    let loaded = load(path, reading);
     let Some(name) = loaded.configuration.net_namespace.clone() else {
         return (loaded, None);
     };
     match ha_stack::enter_network_namespace(&name) {
-        Ok(()) => (load(path, script_shell), None),
+        Ok(()) => (load(path, reading), None),
         Err(error) => (
             loaded,
             Some(format!("cannot enter the network namespace `{name}`: {error}")),
@@ -29,12 +31,13 @@ pub(crate) fn load_in_place(path: &Path, script_shell: Option<&Path>) -> (Loaded
 }
 
 /// Reads a configuration and converts it.
-pub(crate) fn load(path: &Path, script_shell: Option<&Path>) -> Loaded {
+pub(crate) fn load(path: &Path, reading: &Reading) -> Loaded {
     let mut options = Options::default();
-    options.shell_scripts = script_shell.is_some();
+    options.shell_scripts = reading.script_shell.is_some();
+    options.config_id.clone_from(&reading.config_id);
     let (configuration, report) = Configuration::read(path, &System, &options);
     let mut options = ConvertOptions::default();
-    options.script_shell = script_shell.map(Into::into);
+    options.script_shell.clone_from(&reading.script_shell);
     // What could not be read is reported already; its consequences would only repeat it.
     let conversion = match report.errors() {
         0 => Conversion::of(&configuration, &System, &options),

@@ -7,16 +7,16 @@ use std::process::ExitCode;
 use ha_stack::{IpvsPlane, RealServerHost};
 use keepalived_conf::Method;
 
-use crate::config;
+use crate::{Reading, config};
 
 /// Looks around and writes a line for each thing found. The exit status is 1 if something would keep it from running.
-pub(crate) fn doctor(config: Option<&Path>) -> ExitCode {
+pub(crate) fn doctor(config: Option<&Path>, reading: &Reading) -> ExitCode {
     let mut findings = Findings::default();
     privileges(&mut findings);
     neighbours(&mut findings);
     real_server(&mut findings);
     if let Some(path) = config {
-        configuration(&mut findings, path);
+        configuration(&mut findings, path, reading);
     }
     if findings.count == 0 {
         println!("nothing found");
@@ -133,8 +133,8 @@ fn director(findings: &mut Findings, loaded: &config::Loaded) {
 }
 
 /// What of this host contradicts the configuration.
-fn configuration(findings: &mut Findings, path: &Path) {
-    let loaded = config::load(path, None);
+fn configuration(findings: &mut Findings, path: &Path, reading: &Reading) {
+    let loaded = config::load(path, reading);
     for line in loaded.headlines() {
         findings.warning(&line);
     }

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod log;
 mod manual;
+mod outside;
 mod plane;
 mod realserver;
 mod replay;
@@ -20,10 +21,19 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Failover of virtual addresses and load balancing, from a keepalived.conf
 #[derive(Parser)]
-#[command(name = "ha-daemon", version, about)]
+#[command(
+    name = "ha-daemon",
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Print the number of the signal that asks a daemon for this, as keepalived does
+    #[arg(long, value_name = "WHAT")]
+    signum: Option<outside::Wish>,
 }
 
 #[derive(Subcommand)]
@@ -82,6 +92,8 @@ enum Command {
         /// The configuration that is to run here
         #[arg(long, short = 'f')]
         config: Option<PathBuf>,
+        #[command(flatten)]
+        reading: Reading,
     },
     /// Write the completions of a shell to standard output
     Completions {
@@ -97,6 +109,17 @@ pub(crate) struct ControlOption {
     /// The control socket of the daemon
     #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
     pub(crate) control: PathBuf,
+}
+
+/// How a configuration is to be read: the same for those that look at it and the one that runs it.
+#[derive(Args)]
+pub(crate) struct Reading {
+    /// Run check scripts that are shell syntax, not a program, with this shell. keepalived drops them
+    #[arg(long, value_name = "SHELL")]
+    pub(crate) script_shell: Option<PathBuf>,
+    /// With what `@id` lines are compared, instead of the host's name up to its first dot
+    #[arg(long, short = 'i', value_name = "ID")]
+    pub(crate) config_id: Option<String>,
 }
 
 #[derive(Args)]
@@ -119,9 +142,11 @@ pub(crate) struct RunOptions {
     /// Write what the election is told to this file, for `replay`
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
-    /// Run check scripts that are shell syntax, not a program, with this shell. keepalived drops them
-    #[arg(long, value_name = "SHELL")]
-    pub(crate) script_shell: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Write the process number to this file
+    #[arg(long, short = 'p', value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -138,14 +163,17 @@ pub(crate) struct CheckOptions {
     /// Write the configuration as it was understood to standard output
     #[arg(long, value_enum)]
     pub(crate) dump: Option<check::Dump>,
-    /// Take it that `run` gets the same option
-    #[arg(long, value_name = "SHELL")]
-    pub(crate) script_shell: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {
+    let Some(command) = arguments.command else {
+        // Without either, the help was shown.
+        return arguments.signum.map_or(ExitCode::SUCCESS, outside::signum);
+    };
+    match command {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Status { json, watch, control } => client::status(&control.control, json, watch),
@@ -162,7 +190,7 @@ fn main() -> ExitCode {
         Command::Replay { journal } => replay::replay(&journal),
         Command::Server { action } => server::run(action),
         Command::Realserver(options) => realserver::run(&options),
-        Command::Doctor { config } => doctor::doctor(config.as_deref()),
+        Command::Doctor { config, reading } => doctor::doctor(config.as_deref(), &reading),
         Command::Completions { shell } => manual::completions(Arguments::command(), shell),
         Command::Manual => manual::manual(Arguments::command()),
     }

@@ -13,6 +13,7 @@ use signal_hook::iterator::Signals;
 use vrrp_net::{Driver, DriverThread, LinuxHost};
 
 use crate::config::{self, Loaded};
+use crate::outside::{self, Outside};
 use crate::{BAD_CONFIGURATION, RunOptions, SMALL_STACK, START_FAILED, log, plane};
 
 /// What the main thread waits for.
@@ -29,8 +30,9 @@ enum End {
 
 pub(crate) fn run(options: &RunOptions) -> ExitCode {
     // Before any thread is started: they are in the network namespace that this one is in.
-    let (loaded, stranded) = config::load_in_place(&options.config, options.script_shell.as_deref());
+    let (loaded, stranded) = config::load_in_place(&options.config, &options.reading);
     eprint!("{}", loaded.text());
+    let mut outside = Outside::new(&loaded.configuration, options.pid_file.as_deref());
     let Some(mut plan) = loaded.into_plan() else {
         return ExitCode::from(BAD_CONFIGURATION);
     };
@@ -49,7 +51,14 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
         let manager = ServiceManager::from_environment();
         let journal = options.journal.as_ref().map(Journal::open).transpose()?;
         loop {
-            match serve(options, &mut plan, &inbox, &manager, journal.as_ref())? {
+            match serve(
+                options,
+                &mut plan,
+                &mut outside,
+                &inbox,
+                &manager,
+                journal.as_ref(),
+            )? {
                 End::Stopped => return Ok(()),
                 // The addresses it held are found and kept by its successor.
                 End::ElectionDied => {
@@ -73,6 +82,7 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
 fn serve(
     options: &RunOptions,
     plan: &mut Plan,
+    outside: &mut Outside,
     inbox: &Inbox,
     manager: &ServiceManager,
     journal: Option<&Journal>,
@@ -95,6 +105,7 @@ fn serve(
     let choice = options.data_plane;
     supervisor.set_data_plane(move || plane::open(choice, &record));
     supervisor.reload(plan.clone())?;
+    outside.appear();
     manager.ready();
     tracing::info!(config = %options.config.display(), "running");
 
@@ -125,16 +136,20 @@ fn serve(
         };
         let answer = match wake {
             Wake::Signal(SIGHUP) => {
-                reload(options, &supervisor, plan, manager);
+                reload(options, &supervisor, plan, outside, manager);
                 continue;
             }
-            Wake::Signal(SIGUSR1) => {
-                tracing::info!(status = %serde_json::to_string(&supervisor.status())?, "asked for the state");
+            Wake::Signal(signal) if outside::DUMPS.contains(&signal) => {
+                let status = supervisor.status();
+                if signal == SIGUSR1 {
+                    tracing::info!(status = %serde_json::to_string(&status)?, "asked for the state");
+                }
+                outside.dump(signal, status, plan);
                 continue;
             }
             Wake::Order(Order::Reload(answer)) => {
                 // Whoever asked may have gone.
-                let _ = answer.send(reload(options, &supervisor, plan, manager));
+                let _ = answer.send(reload(options, &supervisor, plan, outside, manager));
                 continue;
             }
             Wake::Order(Order::Stop(answer)) => Some(answer),
@@ -165,6 +180,16 @@ fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<Driver
         if let Err(error) = ha_stack::run_on_processors(&scheduling.processors) {
             tracing::warn!(%error, "the election runs on any processor");
         }
+        if let Some(niceness) = scheduling.niceness
+            && let Err(error) = ha_stack::set_niceness(niceness)
+        {
+            tracing::warn!(%error, "the election is as nice as any other program");
+        }
+        if let Some(longest) = scheduling.longest_run
+            && let Err(error) = ha_stack::limit_realtime(longest)
+        {
+            tracing::warn!(%error, "the election may run as long as it wants");
+        }
         let priority = scheduling.realtime_priority.unwrap_or(REALTIME_PRIORITY);
         if let Err(error) = vrrp_net::set_realtime_priority(priority) {
             tracing::warn!(%error, "the election runs without real-time priority: a loaded host may delay advertisements");
@@ -190,14 +215,16 @@ fn reload(
     options: &RunOptions,
     supervisor: &Supervisor,
     plan: &mut Plan,
+    outside: &mut Outside,
     manager: &ServiceManager,
 ) -> Response {
     manager.reloading(monotonic());
-    let loaded: Loaded = config::load(&options.config, options.script_shell.as_deref());
+    let loaded: Loaded = config::load(&options.config, &options.reading);
     for line in loaded.headlines() {
         tracing::warn!("{line}");
     }
     let errors = loaded.errors();
+    let configuration = loaded.configuration.clone();
     let outcome = match loaded.into_plan() {
         None => Err(errors.join("\n")),
         Some(wanted) if wanted.network_namespace != plan.network_namespace => {
@@ -206,6 +233,7 @@ fn reload(
         Some(wanted) => match supervisor.reload(wanted.clone()) {
             Ok(changes) => {
                 *plan = wanted;
+                outside.reload(&configuration);
                 Ok(changes)
             }
             Err(error) => Err(error.to_string()),
@@ -232,7 +260,7 @@ struct Inbox {
 
 fn wakes() -> Result<Inbox, Box<dyn Error>> {
     let (sender, wakes) = mpsc::channel();
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM].into_iter().chain(outside::DUMPS))?;
     let for_signals = sender.clone();
     std::thread::Builder::new()
         .name("signals".to_owned())

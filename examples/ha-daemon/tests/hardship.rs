@@ -368,6 +368,62 @@ fn the_service_manager_is_told_what_goes_on() {
 
 #[test]
 #[ignore = "needs root and network namespaces"]
+fn whoever_looks_at_keepalived_from_outside_finds_what_it_looks_for() {
+    let Pair {
+        first,
+        second: _second,
+    } = Pair::new();
+    let (_, number) = first.run(OURS, &["--signum=JSON"]);
+    assert_eq!(number, "36\n");
+    let global = "instance blue\nuse_pid_dir\nglobal_defs {\n process_names\n state_dump_file /run/${_INSTANCE}.data\n \
+                  stats_dump_file /run/${_INSTANCE}.stats\n json_dump_file /run/${_INSTANCE}.json\n}\n";
+    // Of two lines the one for this host holds.
+    let more = "@one advert_int 2\n@^one advert_int 3";
+    first.write(
+        CONFIG,
+        &format!("{global}{}", instance("WEB", WATCHED, 200, VIP, more)),
+    );
+    let run = ["run", "--config", CONFIG, "-i", "one"];
+    let mut daemon = first.start(OURS, &run).becoming("keepalived_blue");
+    until("the address to be there", || first.holds(VIP));
+    let pid = first.read("/run/keepalived/keepalived_blue.pid");
+    let signal = |signal: &str| {
+        let (code, text) = first.run("kill", &[signal, pid.trim()]);
+        assert_eq!(code, Some(0), "{text}");
+    };
+    assert_eq!(first.run("killall", &["-0", "keepalived_blue"]).0, Some(0));
+    signal("-36");
+    until("the JSON", || !first.read("/run/blue.json").is_empty());
+    let json: serde_json::Value = serde_json::from_str(&first.read("/run/blue.json")).unwrap();
+    let data = &json[0]["data"];
+    assert_eq!(data["iname"], "WEB");
+    assert_eq!(
+        (&data["state"], &data["adver_int"]),
+        (&2.into(), &2.0.into()),
+        "{data}"
+    );
+    assert_eq!(data["vips"][0], "10.1.10.7 dev eno16777736 scope global set");
+    signal("-USR1");
+    until("the state", || {
+        first.read("/run/blue.data").contains("   State = MASTER\n")
+    });
+    signal("-USR2");
+    until("the counters", || {
+        first.read("/run/blue.stats").contains("  Became master: 1\n")
+    });
+    // Cleared, and then counted anew.
+    signal("-63");
+    until("the counters once more", || {
+        signal("-USR2");
+        first.read("/run/blue.stats").contains("  Became master: 0\n")
+    });
+    assert_eq!(ask(&first, &["stop"]), "stopped\n");
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!first.path("/run/keepalived/keepalived_blue.pid").exists());
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
 fn a_journal_says_why_the_address_moved() {
     let Pair { first, second } = Pair::new();
     let script =

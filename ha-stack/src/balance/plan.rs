@@ -21,7 +21,7 @@ pub struct BalancePlan {
     pub flush: bool,
     /// At the end, everything in the table is removed, whoever put it there (keepalived's `lvs_flush_on_stop`).
     pub flush_on_stop: bool,
-    /// Each failed check of a real server that is down already is logged too.
+    /// Each failed attempt of every check is logged, also one that changes nothing: with retries left, or down already.
     pub log_all_failures: bool,
     /// Real servers that are up from the start are told about (keepalived's `rs_init_notifies`).
     pub initial_notifications: bool,
@@ -171,6 +171,9 @@ pub struct RealServerPlan {
     pub inhibit: bool,
     /// What shows that it serves; all of it must. Without a check it is up always.
     pub checks: Vec<(Check, Arc<Policy>)>,
+    /// Of which of these, by their places, each failed attempt is logged, also one that changes nothing. Where it is
+    /// shorter, [`BalancePlan::log_all_failures`] decides alone.
+    pub log_failures: Vec<bool>,
     /// Run when it comes up ([`Hooks::up`]) and goes down ([`Hooks::down`]).
     pub hooks: Hooks,
     /// Whether this is mailed.
@@ -188,6 +191,7 @@ impl RealServerPlan {
             lower_threshold: 0,
             inhibit: false,
             checks: Vec::new(),
+            log_failures: Vec::new(),
             hooks: Hooks::default(),
             mail: false,
         }

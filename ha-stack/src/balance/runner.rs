@@ -207,12 +207,12 @@ impl Core {
             let mut told = Vec::new();
             let mut next = Some(first);
             while let Some(event) = next {
-                if let healthcheck::Event::StillDown {
-                    key: (server, real),
-                    reason,
-                } = &event
+                if let healthcheck::Event::Failed { key, reason } = &event
+                    && state.logs_failures(key, reason.check)
                 {
-                    tracing::warn!(%server, %real, reason = %reason.failure, "the check failed again");
+                    let (server, real) = key;
+                    let check = reason.check + 1;
+                    tracing::warn!(%server, %real, check, reason = %reason.failure, "the check failed");
                 }
                 if let healthcheck::Event::Notice {
                     key: (server, real),

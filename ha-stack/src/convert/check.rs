@@ -19,26 +19,32 @@ use crate::convert::Context;
 /// A check and when it is made.
 pub(super) type Made = (Check, Arc<Policy>);
 
-/// Every check of a real server, in the order of the kinds.
+/// Every check of a real server, in the order of the kinds, and of which of them each failed attempt is logged.
 pub(super) fn checks(
     context: &mut Context<'_>,
     server: &VirtualServer,
     real: &RealServer,
     address: SocketAddr,
-) -> Vec<Made> {
+) -> (Vec<Made>, Vec<bool>) {
     let inherited = Inherited::of(server, real, address);
     let mut made = Vec::new();
+    let mut logged = Vec::new();
+    // To be called after what a block led to, which may be no check or several.
+    let mut log = |made: &[Made], wanted: Option<bool>| logged.resize(made.len(), wanted == Some(true));
     for check in &real.tcp_check {
         let own = own!(check);
         if let Some(place) = inherited.place(context, &own, check.origin) {
             made.push((Check::tcp(place), inherited.policy(&own, 1, SECOND)));
         }
+        log(&made, check.log_all_failures);
     }
     for check in &real.http_get {
         made.extend(http::check(context, &inherited, check, false));
+        log(&made, check.log_all_failures);
     }
     for check in &real.ssl_get {
         made.extend(http::check(context, &inherited, check, true));
+        log(&made, check.log_all_failures);
     }
     for check in &real.smtp_check {
         let own = own!(check);
@@ -55,6 +61,7 @@ pub(super) fn checks(
                 ));
             }
         }
+        log(&made, check.log_all_failures);
     }
     for check in &real.dns_check {
         let own = own!(check);
@@ -76,18 +83,19 @@ pub(super) fn checks(
             }
             Err(error) => context.error(check.origin, format!("DNS_CHECK: {error}")),
         }
+        log(&made, check.log_all_failures);
     }
-    made.extend(
-        real.misc_check
-            .iter()
-            .filter_map(|check| misc(context, &inherited, check)),
-    );
+    for check in &real.misc_check {
+        made.extend(misc(context, &inherited, check));
+        log(&made, check.log_all_failures);
+    }
     for check in &real.udp_check {
         let own = own!(check);
         if let (Some(udp), Some(place)) = (udp(context, check), inherited.place(context, &own, check.origin))
         {
             made.push((Check::new(place, udp), inherited.policy(&own, 1, SECOND)));
         }
+        log(&made, check.log_all_failures);
     }
     for check in &real.ping_check {
         let own = own!(check);
@@ -96,13 +104,14 @@ pub(super) fn checks(
             Check::new(place, Ping::default()),
             inherited.policy(&own, 1, SECOND),
         ));
+        log(&made, check.log_all_failures);
     }
     made.extend(
         real.file_check
             .iter()
             .filter_map(|check| file(context, &inherited, check)),
     );
-    made
+    (made, logged)
 }
 
 /// What a check takes from its real and virtual server.

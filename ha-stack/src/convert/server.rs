@@ -176,7 +176,7 @@ fn real_server(
     plan.mail = mailed(context, real.smtp_alert.or(server.smtp_alert), true);
     plan.hooks = hooks(context, real.notify_up.as_ref(), real.notify_down.as_ref());
     let checked = SocketAddr::new(address, port.or(own_port).unwrap_or(0));
-    plan.checks = check::checks(context, server, real, checked);
+    (plan.checks, plan.log_failures) = check::checks(context, server, real, checked);
     Some(plan)
 }
 

@@ -60,7 +60,16 @@ fn uptime() -> Duration {
 
 fn scheduling(context: &mut Context<'_>, global: &GlobalDefs) {
     let scheduling = &mut context.conversion.plan.scheduling;
-    scheduling.realtime_priority = global.vrrp_rt_priority;
+    // keepalived raises itself to the second when it was late; here it is there before.
+    let raised = global
+        .max_auto_priority
+        .and_then(|priority| u8::try_from(priority).ok());
+    let raised = raised.filter(|priority| *priority > 0);
+    scheduling.realtime_priority = global.vrrp_rt_priority.or(raised);
+    scheduling.niceness = global.vrrp_priority;
+    scheduling.longest_run = global
+        .vrrp_rlimit_rttime
+        .map(|micros| Duration::from_micros(micros.into()));
     let words = global.vrrp_cpu_affinity.as_ref();
     for word in words.into_iter().flat_map(|raw| &raw.0) {
         match word.parse() {

@@ -441,6 +441,14 @@ fn what_concerns_the_start_and_the_process_is_in_the_plan() {
     assert_eq!(plan.plan.scheduling.realtime_priority, Some(40));
     assert_eq!(plan.plan.scheduling.processors, [0, 3]);
     assert_eq!(plan.warnings.len(), 1);
+    let scheduling = |lines: &str| convert(&format!("global_defs {{\n{lines}\n}}\n")).plan.scheduling;
+    assert_eq!(scheduling("max_auto_priority 20").realtime_priority, Some(20));
+    assert_eq!(scheduling("max_auto_priority -1").realtime_priority, None);
+    let all =
+        scheduling("max_auto_priority 20\nvrrp_rt_priority 40\nvrrp_priority -7\nvrrp_rlimit_rttime 5000");
+    assert_eq!(all.realtime_priority, Some(40));
+    assert_eq!(all.niceness, Some(-7));
+    assert_eq!(all.longest_run, Some(Duration::from_millis(5)));
     // The host has been up for longer than this, and for less than that.
     let delayed = |text: &str| convert(text).plan.start_delay.as_secs();
     assert_eq!(delayed("global_defs { vrrp_delay_after_boot 1 }"), 0);

@@ -76,6 +76,9 @@ pub(crate) enum Entry {
         received: u64,
         /// In hexadecimal.
         message: String,
+        /// Why it was not taken in by one that asks for signatures; empty where that had been said already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
     },
     Track {
         at: u64,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use vrrp_fsm::{GroupId, Input, Instant, Parameters, RouterId};
+use vrrp_fsm::{DiscardReason, GroupId, Input, Instant, Parameters, RouterId};
 use vrrp_net::{Recorder, Told as NetTold};
 use vrrp_proto::{Authentication, Packet, Password};
 
@@ -18,6 +18,8 @@ pub struct JournalRecorder {
     next: u32,
     routers: HashMap<RouterId, Router>,
     groups: HashMap<GroupId, u32>,
+    /// A packet that has to be signed, until it is clear whether its signature did.
+    held: Option<(SystemTime, Entry)>,
 }
 
 #[derive(Debug)]
@@ -26,6 +28,7 @@ struct Router {
     interface: u32,
     vrid: u8,
     password: Option<Password>,
+    signs: bool,
 }
 
 impl JournalRecorder {
@@ -36,7 +39,27 @@ impl JournalRecorder {
             next: 0,
             routers: HashMap::new(),
             groups: HashMap::new(),
+            held: None,
         }
+    }
+
+    /// Writes down the packet that waited, with what was said of it.
+    fn release(&mut self, verdict: Option<String>) {
+        if let Some((wall, mut entry)) = self.held.take() {
+            if let Entry::Packet { refused, .. } = &mut entry {
+                *refused = verdict;
+            }
+            self.journal.put(Item::Timed(wall, entry));
+        }
+    }
+
+    /// Whether a packet has to be signed for one of our virtual routers.
+    fn signs(&self, datagram: &vrrp_fsm::Datagram<'_>) -> bool {
+        self.routers.values().any(|router| {
+            router.signs
+                && router.interface == datagram.interface.0
+                && datagram.message.get(1) == Some(&router.vrid)
+        })
     }
 
     fn number(&mut self) -> u32 {
@@ -63,6 +86,7 @@ impl JournalRecorder {
                         interface: interface.0,
                         vrid: parameters.vrid().get(),
                         password: password(parameters),
+                        signs: false,
                     },
                 );
                 Entry::Added {
@@ -133,6 +157,7 @@ impl JournalRecorder {
                     hops: envelope.hop_limit(),
                     received: datagram.received.as_nanos(),
                     message: hexadecimal(&message),
+                    refused: None,
                 }
             }
             NetTold::Track { id, status } => Entry::Track {
@@ -141,9 +166,13 @@ impl JournalRecorder {
                 status: status.into(),
             },
             NetTold::Timeout => Entry::Timeout { at },
-            // Keys have no place here; signatures are taken to be what they were taken to be. Nor is what a later driver tells
-            // understood.
-            NetTold::Signed { .. } | NetTold::WallClock(_) | _ => return None,
+            // Keys have no place here.
+            NetTold::Signed { router, signing } => {
+                self.routers.get_mut(&router)?.signs = signing.is_some();
+                return None;
+            }
+            // Nor is what a later driver tells understood.
+            NetTold::Refused(_) | NetTold::WallClock(_) | _ => return None,
         })
     }
 }
@@ -157,9 +186,30 @@ impl Recorder for JournalRecorder {
             let version = env!("CARGO_PKG_VERSION").to_owned();
             self.journal.put(Item::Timed(wall, Entry::Start { at, version }));
         }
-        if let Some(entry) = self.entry(at, told) {
+        if let NetTold::Refused(discard) = told {
+            let is_news = discard.is_news && discard.reason != DiscardReason::NotRunning;
+            let text = if is_news {
+                discard.to_string()
+            } else {
+                String::new()
+            };
+            return self.release(Some(text));
+        }
+        self.release(None);
+        let Some(entry) = self.entry(at, told) else { return };
+        if let NetTold::Packet(datagram) = told
+            && self.signs(datagram)
+        {
+            self.held = Some((wall, entry));
+        } else {
             self.journal.put(Item::Timed(wall, entry));
         }
+    }
+}
+
+impl Drop for JournalRecorder {
+    fn drop(&mut self) {
+        self.release(None);
     }
 }
 

@@ -276,15 +276,21 @@ impl Replay {
                 hops,
                 received,
                 message,
+                refused,
                 ..
             } => {
                 if let (Ok(envelope), Some(message)) = (Envelope::new(from, to, hops), bytes(&message)) {
-                    self.packet(&Datagram {
+                    let datagram = Datagram {
                         interface: InterfaceId(interface),
                         envelope,
                         message: &message,
                         received: Instant::from_nanos(received),
-                    });
+                    };
+                    match refused {
+                        None => self.packet(&datagram),
+                        // Without the keys it cannot be judged again.
+                        Some(why) => self.refused(&datagram, &why),
+                    }
                 } else {
                     self.unreadable += 1;
                 }
@@ -421,6 +427,26 @@ impl Replay {
             }
         }
         self.outputs();
+    }
+
+    /// A packet whose signature did not do, and so changed nothing.
+    fn refused(&mut self, datagram: &Datagram<'_>, why: &str) {
+        if why.is_empty() {
+            return;
+        }
+        let vrid = datagram.message.get(1).copied();
+        let is_here = |id: &RouterId| {
+            let router = self.router.virtual_router(*id);
+            self.router.interface(*id) == Some(datagram.interface)
+                && router.is_some_and(|router| Some(router.parameters().vrid().get()) == vrid)
+        };
+        let seat = self.seats.iter().find(|(id, _)| is_here(id));
+        let name = seat.map(|(_, seat)| Arc::clone(&seat.name));
+        let from = datagram.envelope.source();
+        self.remark(
+            name,
+            format!("an advertisement from {from} is not taken in: {why}"),
+        );
     }
 
     /// Notes who advertises, and says what is new about it.

@@ -130,6 +130,62 @@ fn a_failover_is_explained_from_what_the_election_was_told() {
 }
 
 #[test]
+fn what_was_refused_for_its_signature_is_not_taken_in_when_it_is_told_again() {
+    let path = path("signed");
+    let journal = Journal::open(&path).unwrap();
+    let segment = Segment::new();
+    let mut lab = Lab {
+        segment: segment.clone(),
+        drivers: Vec::new(),
+    };
+    let signing = |secret: [u8; 32]| {
+        let key = vrrp_proto::HmacKey::new(1, &secret).unwrap();
+        vrrp_fsm::Signing::new(vec![key], 1).unwrap().time_window(None)
+    };
+    // The third has another key than the other two.
+    for (address, priority, secret) in [
+        ("10.0.0.1", 100, [1; 32]),
+        ("10.0.0.2", 98, [1; 32]),
+        ("10.0.0.3", 250, [2; 32]),
+    ] {
+        let host = segment.host(&[(address.parse().unwrap(), 24)]);
+        let mut driver = Driver::new(host).unwrap();
+        if priority == 98 {
+            driver.set_recorder(journal.recorder());
+        }
+        let signed = Instance::new("VI_1", "eth0", Vrid::new(51).unwrap())
+            .priority(Priority::new(priority))
+            .adver_interval(AdverInterval::from_seconds(1).unwrap())
+            .address("10.0.0.100".parse().unwrap())
+            .signing(signing(secret));
+        driver.add(signed).unwrap();
+        lab.drivers.push(Some(driver));
+    }
+    lab.run(Duration::from_secs(10));
+    std::mem::forget(lab.drivers[0].take());
+    lab.run(Duration::from_secs(10));
+    drop(lab);
+    assert!(journal.flush(Duration::from_secs(60)));
+    let texts = explained(&path);
+    let wanted = [
+        "VI_1: initialize to backup: started",
+        "VI_1: 10.0.0.1 is heard first, with priority 100",
+        "VI_1: backup to active: nothing heard from 10.0.0.1 for 3.6",
+    ];
+    let mut rest = texts.iter();
+    for text in wanted {
+        assert!(rest.any(|line| line.starts_with(text)), "{text} in {texts:#?}");
+    }
+    let refused = "VI_1: an advertisement from 10.0.0.3 is not taken in: the trailer is forged";
+    assert!(texts.iter().any(|line| line == refused), "{texts:#?}");
+    assert!(
+        !texts.iter().any(|line| line.contains("10.0.0.3 is heard")),
+        "{texts:#?}"
+    );
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_journal_is_continued_and_cut_lines_are_left_out() {
     let path = path("continued");
     for _ in 0..2 {

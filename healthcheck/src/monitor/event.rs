@@ -35,11 +35,13 @@ pub enum Event<K> {
         /// Its weight now.
         weight: u32,
     },
-    /// A down target failed again (only with [`Monitor::report_repeats`](super::Monitor::report_repeats)).
-    StillDown {
+    /// A check failed and that changed nothing: it has retries left, or was down before (only with
+    /// [`Monitor::report_repeats`](super::Monitor::report_repeats)). Failures that come faster than they are read are told
+    /// once for each check of a target, for the first 64 of its checks.
+    Failed {
         /// The target.
         key: K,
-        /// Why.
+        /// Which check, and why.
         reason: Reason,
     },
     /// Something to tell although the check passed.
@@ -57,13 +59,13 @@ impl<K> Event<K> {
         match self {
             Self::Changed { key, .. }
             | Self::Weight { key, .. }
-            | Self::StillDown { key, .. }
+            | Self::Failed { key, .. }
             | Self::Notice { key, .. } => key,
         }
     }
 }
 
-/// Why a target is down.
+/// Why a target is down, or a check failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// Which of its checks, counted from zero in the order of the specification.
@@ -89,7 +91,8 @@ pub(super) struct Pending {
     /// The state he saw last, and the changes since.
     pub(super) changed: Option<(State, u32)>,
     pub(super) weight: bool,
-    pub(super) repeat: bool,
+    /// Its checks that failed without changing anything, a bit for each.
+    pub(super) failed: u64,
     pub(super) notice: Option<Notice>,
 }
 
@@ -130,6 +133,6 @@ impl Reader {
 
 impl Pending {
     const fn is_something(&self) -> bool {
-        self.changed.is_some() || self.weight || self.repeat || self.notice.is_some()
+        self.changed.is_some() || self.weight || self.failed != 0 || self.notice.is_some()
     }
 }

@@ -115,7 +115,7 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         self.scheduler.limit_hosts(most);
     }
 
-    /// Whether every further failure of a down target is an event too (keepalived's `log_all_failures`).
+    /// Whether every failure is an event, also one that changes nothing (keepalived's `log_all_failures`).
     pub const fn report_repeats(&mut self, on: bool) {
         self.repeats = on;
     }
@@ -147,7 +147,6 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         };
         let again = core::mem::take(&mut job.again);
         let pending = job.is_pending();
-        let down = job.state.verdict() == Verdict::Down;
         match news {
             News::Passed => self.totals.passed += 1,
             News::Failed => self.totals.failed += 1,
@@ -168,13 +167,13 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
                 self.note(target, |pending| pending.notice = Some(notice));
             }
         }
-        if self.repeats && repeat && down {
+        if self.repeats && repeat {
             for target in self.subscribers(number) {
-                if self
-                    .target(target)
-                    .is_some_and(|target| target.state == State::Down)
-                {
-                    self.note(target, |pending| pending.repeat = true);
+                let checks = self.target(target).map(|target| target.jobs.as_slice());
+                let check = checks.and_then(|jobs| jobs.iter().position(|job| *job == number));
+                let bit = check.and_then(|check| 1_u64.checked_shl(u32::try_from(check).ok()?));
+                if let Some(bit) = bit {
+                    self.note(target, |pending| pending.failed |= bit);
                 }
             }
         }
@@ -436,33 +435,41 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
                 weight: target.effective_weight,
             });
         }
-        if core::mem::take(&mut pending.repeat)
-            && let Some(reason) = self.reason(target).filter(|_| target.state == State::Down)
-        {
-            return Some(Event::StillDown { key, reason });
+        while pending.failed != 0 {
+            let check = pending.failed.trailing_zeros() as usize;
+            pending.failed &= pending.failed - 1;
+            // It may have another check there since.
+            if let Some(reason) = self.reasons(target).find(|reason| reason.1.check == check) {
+                return Some(Event::Failed {
+                    key,
+                    reason: reason.1,
+                });
+            }
         }
         pending.notice.take().map(|notice| Event::Notice { key, notice })
     }
 
     /// The present failure of a target, else the last one there was.
     fn reason(&self, target: &Target<K>) -> Option<Reason> {
-        let stories = || {
-            self.jobs_of(target).enumerate().filter_map(|(check, job)| {
-                let story = job.story.as_ref()?;
-                let (at, failure) = story.last.as_ref()?;
-                let since = story.first.as_ref().map_or(*at, |(first, _)| *first);
-                let reason = Reason {
-                    check,
-                    failure: failure.clone(),
-                    since,
-                    streak: story.streak,
-                };
-                Some((job.state.verdict() == Verdict::Down, *at, reason))
-            })
-        };
-        stories()
-            .max_by_key(|(down, at, _)| (*down, *at))
-            .map(|(_, _, reason)| reason)
+        self.reasons(target)
+            .max_by_key(|(order, _)| *order)
+            .map(|(_, reason)| reason)
+    }
+
+    /// The last failure of each check of a target; those of checks that are down come last, and then the later ones.
+    fn reasons<'a>(&'a self, target: &'a Target<K>) -> impl Iterator<Item = ((bool, Time), Reason)> + 'a {
+        self.jobs_of(target).enumerate().filter_map(|(check, job)| {
+            let story = job.story.as_ref()?;
+            let (at, failure) = story.last.as_ref()?;
+            let since = story.first.as_ref().map_or(*at, |(first, _)| *first);
+            let reason = Reason {
+                check,
+                failure: failure.clone(),
+                since,
+                streak: story.streak,
+            };
+            Some(((job.state.verdict() == Verdict::Down, *at), reason))
+        })
     }
 
     fn status_of(&self, target: &Target<K>) -> Status {

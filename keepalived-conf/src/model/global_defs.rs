@@ -24,7 +24,6 @@ const DBUS: Support = no("there is no D-Bus; see the control socket");
 const BUFFERS: Support = no("buffers of netlink sockets are sized by the driver");
 const SERVICE: Support = no("let the service do it: ExecStartPre= and ExecStopPost= of its unit");
 const RELOAD: Support = no("reload through the service manager or the control socket");
-const DUMPS: Support = no("the state is asked for over the control socket and HTTP, not written to files");
 
 block! {
     /// What holds for all. May stand several times; the parts are put together.
@@ -164,31 +163,31 @@ block! {
         /// Where configurations are saved.
         config_save_dir: Option<String> = ["config_save_dir"], PATH, "none", no("no copies of the configuration are made");
         /// Puts the instance's name into dump files.
-        data_use_instance: Option<bool> = ["data_use_instance"], BOOL, "off", DUMPS;
+        data_use_instance: Option<bool> = ["data_use_instance"], BOOL, "off", YES;
         /// The file of the state.
-        state_dump_file: Option<String> = ["state_dump_file", "state_dump_file_location"], PATH, "/tmp/keepalived.data", DUMPS.new_in_keepalived();
+        state_dump_file: Option<String> = ["state_dump_file", "state_dump_file_location"], PATH, "/tmp/keepalived.data", YES.new_in_keepalived();
         /// The file of the counters.
-        stats_dump_file: Option<String> = ["stats_dump_file", "stats_dump_file_location"], PATH, "/tmp/keepalived.stats", DUMPS.new_in_keepalived();
+        stats_dump_file: Option<String> = ["stats_dump_file", "stats_dump_file_location"], PATH, "/tmp/keepalived.stats", YES.new_in_keepalived();
         /// The file of the state as JSON.
-        json_dump_file: Option<String> = ["json_dump_file", "json_dump_file_location"], PATH, "/tmp/keepalived.json", DUMPS.new_in_keepalived();
+        json_dump_file: Option<String> = ["json_dump_file", "json_dump_file_location"], PATH, "/tmp/keepalived.json", YES.new_in_keepalived();
         /// The form of that file.
-        json_version: Option<u8> = ["json_version"], int(1, 2), "1", DUMPS.new_in_keepalived();
-        /// The name of each process.
-        process_names: bool = ["process_names"], FLAG, "off", ONE_PROCESS;
-        /// The name of the parent.
-        process_name: Option<String> = ["process_name"], WORD, "keepalived", ONE_PROCESS;
+        json_version: Option<u8> = ["json_version"], int(1, 2), "1", YES.new_in_keepalived();
+        /// The process is called `keepalived`, with `_` and the instance behind it.
+        process_names: bool = ["process_names"], FLAG, "off: it is called as its program", YES;
+        /// The name of the process, of which the kernel keeps 15 bytes.
+        process_name: Option<String> = ["process_name"], WORD, "that of its program", YES;
         /// The name of the VRRP process.
         vrrp_process_name: Option<String> = ["vrrp_process_name"], WORD, "keepalived_vrrp", ONE_PROCESS;
         /// The name of the checker process.
         checker_process_name: Option<String> = ["checker_process_name", "lvs_process_name"], WORD, "keepalived_healthcheckers", ONE_PROCESS;
         /// The name of the BFD process.
         bfd_process_name: Option<String> = ["bfd_process_name"], WORD, "keepalived_bfd", ONE_PROCESS;
-        /// Raises the real-time priority when a timer is late.
-        max_auto_priority: Option<i16> = ["max_auto_priority"], int(-1, 99), "0", ONE_PROCESS;
+        /// The real-time priority of the election, where `vrrp_rt_priority` says none: from the start, not only once it was late.
+        max_auto_priority: Option<i16> = ["max_auto_priority"], int(-1, 99), "`vrrp_rt_priority`", YES;
         /// How late is late.
-        min_auto_priority_delay: Option<u32> = ["min_auto_priority_delay"], count(1, 10_000_000, "µs"), "1 s", ONE_PROCESS;
-        /// Nice value of the VRRP process.
-        vrrp_priority: Option<i8> = ["vrrp_priority"], int(-20, 19), "0", ONE_PROCESS;
+        min_auto_priority_delay: Option<u32> = ["min_auto_priority_delay"], count(1, 10_000_000, "µs"), "1 s", no("the election has its real-time priority from the start");
+        /// Nice value of the election, where it has no real-time priority.
+        vrrp_priority: Option<i8> = ["vrrp_priority"], int(-20, 19), "0", YES;
         /// Nice value of the checker process.
         checker_priority: Option<i8> = ["checker_priority"], int(-20, 19), "0", ONE_PROCESS;
         /// Nice value of the BFD process.
@@ -211,8 +210,8 @@ block! {
         checker_cpu_affinity: Option<Raw> = ["checker_cpu_affinity"], text("numbers"), "all", ONE_PROCESS;
         /// The processors of the BFD process.
         bfd_cpu_affinity: Option<Raw> = ["bfd_cpu_affinity"], text("numbers"), "all", ONE_PROCESS;
-        /// How long the VRRP process may run without a pause.
-        vrrp_rlimit_rttime: Option<u32> = ["vrrp_rlimit_rttime", "vrrp_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", ONE_PROCESS;
+        /// How long the election may run with real-time priority without a pause, before the kernel ends the process.
+        vrrp_rlimit_rttime: Option<u32> = ["vrrp_rlimit_rttime", "vrrp_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", YES;
         /// How long the checker process may run without a pause.
         checker_rlimit_rttime: Option<u32> = ["checker_rlimit_rttime", "checker_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", ONE_PROCESS;
         /// How long the BFD process may run without a pause.

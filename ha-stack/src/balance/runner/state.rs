@@ -58,8 +58,10 @@ impl State {
         active: HashSet<String>,
     ) -> Result<Vec<Happening>, Error> {
         let happened = self.balancer.configure(servers, plan.initial_notifications)?;
+        let mut reals = self.balancer.servers().iter().flat_map(|server| &server.reals);
+        let some = reals.any(|real| real.plan.log_failures.contains(&true));
         if let Some(checker) = &self.checker {
-            checker.report_repeats(plan.log_all_failures);
+            checker.report_repeats(plan.log_all_failures || some);
         }
         self.plan = plan;
         self.active = active;
@@ -118,6 +120,14 @@ impl State {
         let (server, real) = target;
         let happened = self.balancer.verdict(server, *real, up, status.weight);
         said(happened, reason).collect()
+    }
+
+    /// Whether each failed attempt of this check is logged.
+    pub(super) fn logs_failures(&self, target: &Target, check: usize) -> bool {
+        let (server, real) = target;
+        let real = self.balancer.server(server).and_then(|server| server.real(*real));
+        let own = real.and_then(|real| real.plan.log_failures.get(check));
+        self.plan.log_all_failures || own == Some(&true)
     }
 
     /// Suspends the checks of virtual servers whose address is not on this host, and resumes the others.

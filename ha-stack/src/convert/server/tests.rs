@@ -318,6 +318,20 @@ fn what_holds_for_all_is_taken_over() {
 }
 
 #[test]
+fn a_check_may_log_its_failures_on_its_own() {
+    let text = "virtual_server 10.0.0.1 80 {\nprotocol TCP\nreal_server 10.0.1.1 80 {\n\
+                TCP_CHECK {\n}\nTCP_CHECK {\nlog_all_failures\n}\nHTTP_GET {\nlog_all_failures\n}\n\
+                SMTP_CHECK {\nlog_all_failures on\nhost {\n}\nhost {\n}\n}\n\
+                DNS_CHECK {\nlog_all_failures off\n}\nPING_CHECK {\nlog_all_failures\n}\n}\n}\n";
+    let plan = convert(text).plan;
+    let real = &plan.virtual_servers[0].real_servers[0];
+    // HTTP_GET without a url asks for nothing.
+    assert_eq!(real.log_failures, [false, true, true, true, false, true]);
+    assert_eq!(real.checks.len(), real.log_failures.len());
+    assert!(!plan.balance.log_all_failures);
+}
+
+#[test]
 fn what_cannot_be_carried_out_is_an_error() {
     let block = |head: &str, lines: &str| format!("virtual_server {head} {{\nprotocol TCP\n{lines}\n}}\n");
     let real = "real_server 10.0.1.1 80 {\n}";
