@@ -334,7 +334,7 @@ mod tests {
     use crate::status::tests::example;
 
     fn plan() -> Plan {
-        let address = |text: &str| text.parse::<vrrp_net::VirtualAddress>().unwrap();
+        let address = |text: &str| text.parse::<VirtualAddress>().unwrap();
         let mut plan = Plan::default();
         let instance = Instance::new("VI_1", "eth0", Vrid::new(51).unwrap())
             .address(address("10.1.10.7/32"))
