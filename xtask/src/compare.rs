@@ -66,7 +66,11 @@ struct Story {
     figures: &'static [&'static str],
     /// Whose figure it is: that of the router which takes over, or of the one that was active.
     belongs_to: &'static str,
-    /// A round in which the machine was later than this, in milliseconds, says nothing.
+    /// Whether ours is the one that is taken away, whoever takes over.
+    ours_active: bool,
+    /// A round in which a thread of the machine was later than this, in milliseconds, says nothing; nor does one in which
+    /// somebody held the kernel's network configuration for longer than twice that. Where what was measured took longer, a
+    /// twentieth of it is granted.
     late_ms: f64,
 }
 
@@ -135,6 +139,7 @@ fn tell(program: &Path, story: &Story, rounds: usize) -> Result<Figures> {
         command
             .args(["--peer", "keepalived", "--json", "--fault", story.fault])
             .args(["--instances", story.instances, "--advert-int", story.interval])
+            .args(story.ours_active.then_some("--ours-active"))
             // Each round has another kind in the part that is measured, so twice as many.
             .args(["--rounds", &(missing * 2).to_string()]);
         // A round that comes to nothing makes it fail; the others count all the same.
@@ -202,6 +207,8 @@ impl What {
             interval,
             figures,
             belongs_to,
+            // keepalived with so many is no even opponent: on a busy machine it loses the role before it is to.
+            ours_active: matches!(self, Self::Takeover | Self::Mass),
             late_ms: if interval == "0.01" { 2.0 } else { 10.0 },
         })
     }
@@ -222,7 +229,10 @@ impl Figures {
         }
         for round in report["rounds"].as_array().map_or(&[][..], Vec::as_slice) {
             self.allowed = self.allowed.or_else(|| round["allowed_ms"].as_f64());
-            if round["late_ms"].as_f64().is_some_and(|late| late > story.late_ms) {
+            let of = |name: &str| round[name].as_f64().unwrap_or(0.0);
+            let measured = story.figures.first().map_or(0.0, |name| of(name));
+            let granted = story.late_ms.max(measured / 20.0);
+            if of("late_ms") > granted || of("locked_ms") > 2.0 * granted {
                 self.discarded += 1;
                 continue;
             }
@@ -294,8 +304,10 @@ mod tests {
     fn figures_go_to_the_kind_that_was_measured_and_late_rounds_go_nowhere() {
         let report = serde_json::json!({"rounds": [
             {"taker": "ours", "active": "keepalived", "detection_ms": 3.0, "late_ms": 0.1, "allowed_ms": 2.5},
+            {"taker": "keepalived", "active": "ours", "detection_ms": 200.0, "late_ms": 5.0, "locked_ms": 5.0},
             {"taker": "keepalived", "active": "ours", "detection_ms": 2.0, "late_ms": 0.0},
             {"taker": "ours", "active": "keepalived", "detection_ms": 1.0, "late_ms": 5.0},
+            {"taker": "ours", "active": "keepalived", "detection_ms": 1.0, "late_ms": 0.0, "locked_ms": 5.0},
             {"taker": "ours", "active": "keepalived", "detection_ms": null},
         ], "failed": [
             {"taker": "keepalived", "active": "ours", "why": "waited in vain"},
@@ -307,8 +319,8 @@ mod tests {
         figures.add_rounds(&report, &story);
         let of = |kind| figures.all.get(&("detection_ms".to_owned(), kind));
         assert_eq!(of("ours"), Some(&vec![3.0]));
-        assert_eq!(of("keepalived"), Some(&vec![2.0]));
-        assert_eq!((figures.discarded, figures.allowed), (1, Some(2.5)));
+        assert_eq!(of("keepalived"), Some(&vec![200.0, 2.0]));
+        assert_eq!((figures.discarded, figures.allowed), (2, Some(2.5)));
         assert_eq!(figures.fewest(), 1);
         let failed: Vec<_> = figures.failed.into_iter().collect();
         assert_eq!(failed, [(("keepalived", "waited in vain".to_owned()), 1)]);

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -18,6 +18,8 @@ use crate::sys;
 #[derive(Debug)]
 pub struct Capture {
     frames: Arc<Mutex<Vec<Frame>>>,
+    /// Everything that passed before this time has been read.
+    read: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,16 +57,21 @@ impl Capture {
             Ok(socket)
         })?;
         let frames = Arc::new(Mutex::new(Vec::new()));
+        let read = Arc::new(AtomicU64::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("capture".into()).spawn({
-            let (frames, stop) = (Arc::clone(&frames), Arc::clone(&stop));
+            let (frames, read, stop) = (Arc::clone(&frames), Arc::clone(&read), Arc::clone(&stop));
             move || {
                 let mut buffer = vec![0; 9216];
                 while !stop.load(Ordering::Relaxed) {
+                    let begun = sys::wall_clock();
                     let Ok(stamp) = sys::receive(socket.as_fd(), &mut buffer) else {
+                        // Nothing waited.
+                        read.store(begun, Ordering::Release);
                         continue;
                     };
                     let bytes = &buffer[..stamp.length.min(buffer.len())];
+                    read.store(stamp.time, Ordering::Release);
                     if (stamp.outgoing && !outgoing) || !is_interesting(bytes) {
                         continue;
                     }
@@ -84,8 +91,20 @@ impl Capture {
         })?;
         Ok(Self {
             frames,
+            read,
             stop,
             thread: Some(thread),
+        })
+    }
+
+    /// Waits until everything that passed before a time of the wall clock has been read: on a busy machine thousands of frames
+    /// a second may wait for the reader.
+    ///
+    /// # Errors
+    /// When the reader does not catch up.
+    pub fn catch_up(&self, time: u64) -> io::Result<()> {
+        crate::lab::wait_for(Duration::from_secs(60), "the capture to catch up", || {
+            self.read.load(Ordering::Acquire) >= time
         })
     }
 

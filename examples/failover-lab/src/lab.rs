@@ -1,5 +1,6 @@
 //! A round in real namespaces.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -147,6 +148,8 @@ pub fn run(plan: &Plan, kinds: [Kind; 2], progress: &dyn Fn(&str)) -> io::Result
     wait_for(patience(plan), "A to become active", || {
         holds_all(plan, &watches[0])
     })?;
+    let witness = Witness::start()?;
+    let begun = sys::wall_clock();
     let standby = start(plan, &segment, 1, kinds[1], LOW)?;
     let client = Ping::start(segment.host(2), watched(), Duration::from_millis(1))?;
     wait_for(patience(plan), "the client to be answered", || {
@@ -157,8 +160,12 @@ pub fn run(plan: &Plan, kinds: [Kind; 2], progress: &dyn Fn(&str)) -> io::Result
     let _ = capture.take();
     let mut frames = wait_frames(&capture, plan);
 
-    let witness = Witness::start()?;
-    std::thread::sleep(Duration::from_millis(10));
+    if !watches[1].present().is_disjoint(&virtual_addresses(plan)) {
+        return Err(io::Error::other(format!(
+            "B did not wait for the fault; threads of the machine were up to {:.1} ms late",
+            witness.worst(begun, sys::wall_clock()).as_secs_f64() * 1e3
+        )));
+    }
     progress("the fault");
     let mut record = Record {
         fault: sys::wall_clock(),
@@ -201,12 +208,15 @@ pub fn run(plan: &Plan, kinds: [Kind; 2], progress: &dyn Fn(&str)) -> io::Result
         std::thread::sleep(settle(plan) + Duration::from_millis(1_200));
     }
     record.end = sys::wall_clock();
-    let worst = witness.worst(record.fault, if mends(plan.fault) { record.end } else { taken });
-    record.late = u64::try_from(worst.as_nanos()).unwrap_or(u64::MAX);
+    let until = if mends(plan.fault) { record.end } else { taken };
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    record.late = nanos(witness.worst(record.fault, until));
+    record.locked = nanos(witness.longest_wait(record.fault, until));
     // The last answers are on their way.
     std::thread::sleep(Duration::from_millis(20));
     record.probes = client.probes();
     drop(client);
+    capture.catch_up(record.end)?;
     frames.extend(capture.take());
     drop(standby);
     drop(active);
@@ -227,11 +237,17 @@ fn mends(fault: Fault) -> bool {
 }
 
 fn holds_all(plan: &Plan, watch: &AddressWatch) -> bool {
-    let virtual_addresses = watch.present();
-    (0..plan.instances).all(|number| {
-        let vrid = u8::try_from(number % PER_NETWORK + 1).unwrap_or(u8::MAX);
-        virtual_addresses.contains(&Segment::virtual_address(number / PER_NETWORK, vrid, false))
-    })
+    virtual_addresses(plan).is_subset(&watch.present())
+}
+
+fn virtual_addresses(plan: &Plan) -> HashSet<IpAddr> {
+    let numbers = 0..plan.instances;
+    numbers
+        .map(|number| {
+            let vrid = u8::try_from(number % PER_NETWORK + 1).unwrap_or(u8::MAX);
+            Segment::virtual_address(number / PER_NETWORK, vrid, false)
+        })
+        .collect()
 }
 
 /// The interface numbers of the bridge ports, and whose they are.

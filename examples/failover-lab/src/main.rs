@@ -37,6 +37,9 @@ struct Arguments {
     /// Draw the timeline of the last round into this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<std::path::PathBuf>,
+    /// With keepalived as peer: it never is the active one, so that the two take over in turn from the same.
+    #[arg(long, hide = true)]
+    ours_active: bool,
     /// Tell the story on a segment in memory, as where namespaces are forbidden.
     #[arg(long, hide = true)]
     in_memory: bool,
@@ -134,6 +137,7 @@ fn tell_all(
         let kinds = match (arguments.peer, round % 2) {
             (Peer::Own, _) => [Kind::Ours, Kind::Ours],
             // Each in turn is the one that takes over.
+            (Peer::Keepalived, 1) if arguments.ours_active => [Kind::Ours, Kind::Ours],
             (Peer::Keepalived, 1) => [Kind::Keepalived, Kind::Ours],
             (Peer::Keepalived, _) => [Kind::Ours, Kind::Keepalived],
         };

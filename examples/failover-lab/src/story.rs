@@ -22,6 +22,8 @@ pub struct Record {
     pub end: u64,
     /// How late the machine itself was at the worst between the fault and the takeover, in nanoseconds.
     pub late: u64,
+    /// For how long at the worst somebody held the kernel's network configuration meanwhile, in nanoseconds.
+    pub locked: u64,
 }
 
 /// Something seen.
@@ -90,6 +92,9 @@ pub struct Round {
     pub longest_silence_ms: f64,
     /// How late the machine itself was at the worst: what was measured is no better than that.
     pub late_ms: f64,
+    /// For how long at the worst a change of no consequence waited for the kernel's network configuration, which one lock
+    /// guards for all namespaces.
+    pub locked_ms: f64,
     /// The moments, for a timeline.
     pub moments: Vec<Moment>,
     /// Who held the client's address when.
@@ -186,6 +191,7 @@ pub fn tell(setting: &Setting, record: &Record) -> Round {
             .count(),
         longest_silence_ms: longest_silence(&seen, &taken, mended),
         late_ms: record.late as f64 / 1e6,
+        locked_ms: record.locked as f64 / 1e6,
         promotions: promotions(&seen, watched, record.fault),
         moments,
         held: held(&seen, setting.watched.1, record.end)
@@ -509,6 +515,7 @@ mod tests {
             mended: None,
             end: 1_200_000_000,
             late: 0,
+            locked: 0,
         };
         let round = tell(&setting(), &record);
         assert_eq!(round.detection_ms, Some(36.0));

@@ -197,6 +197,7 @@ mod tests {
             flaps: 0,
             longest_silence_ms: 0.0,
             late_ms: 0.0,
+            locked_ms: 0.0,
             moments: vec![
                 Moment {
                     at_ms: 0.0,
