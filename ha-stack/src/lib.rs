@@ -22,6 +22,7 @@ mod convert;
 mod data_plane;
 mod diagnosis;
 mod dump;
+mod duplicate;
 mod election;
 mod error;
 mod fixed;
@@ -59,6 +60,7 @@ pub use data_plane::{
     ServerCounters, Synchronization, Traffic, Transport, Tunnel, TunnelChecksum,
 };
 pub use dump::{keepalived_data, keepalived_json, keepalived_stats};
+pub use duplicate::holders_of;
 pub use election::{Election, Happening, StaticElection};
 pub use error::Error;
 pub use fixed::{FixedAddress, FixedKeeper};

@@ -1,5 +1,5 @@
 //! Every `unsafe` block of the crate: what a child process does between fork and exec, the user
-//! database, and the flags of an interface.
+//! database, the flags of an interface, and sockets bound to one.
 #![expect(
     unsafe_code,
     reason = "pre_exec, the reentrant calls of the user database and the interface ioctls have no safe form"
@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::ptr;
@@ -157,6 +157,30 @@ pub(crate) fn is_interface_running(name: &str) -> io::Result<bool> {
     let flags = i32::from(unsafe { request.ifr_ifru.ifru_flags });
     let needed = libc::IFF_UP | libc::IFF_RUNNING;
     Ok(flags & needed == needed)
+}
+
+/// Binds a packet socket to an interface, for frames of this protocol. Returns the interface's Ethernet address.
+pub(crate) fn bind_to_link(socket: BorrowedFd<'_>, link: u32, protocol: u16) -> io::Result<[u8; 6]> {
+    // SAFETY: all zeroes is a valid `sockaddr_ll`: plain numbers.
+    let mut name: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    let size = size_of::<libc::sockaddr_ll>();
+    let mut length = libc::socklen_t::try_from(size).unwrap_or(0);
+    name.sll_family = u16::try_from(libc::AF_PACKET).unwrap_or(0);
+    name.sll_protocol = protocol.to_be();
+    name.sll_ifindex = i32::try_from(link).unwrap_or(0);
+    // SAFETY: the descriptor is open, and the address is one live `sockaddr_ll` of the length given, which is only read.
+    if unsafe { libc::bind(socket.as_raw_fd(), (&raw const name).cast(), length) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and at most `length` bytes are written to the live `sockaddr_ll`, of that size.
+    if unsafe { libc::getsockname(socket.as_raw_fd(), (&raw mut name).cast(), &raw mut length) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let [a, b, c, d, e, f, ..] = name.sll_addr;
+    match (name.sll_hatype, name.sll_halen) {
+        (libc::ARPHRD_ETHER, 6) => Ok([a, b, c, d, e, f]),
+        _ => Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT)),
+    }
 }
 
 /// Calls `look_up` with larger and larger buffers until it no longer reports `ERANGE`.

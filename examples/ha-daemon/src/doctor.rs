@@ -1,8 +1,11 @@
 //! `ha-daemon doctor`: what on this host will bite.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ha_stack::{IpvsPlane, RealServerHost};
 use keepalived_conf::Method;
@@ -132,6 +135,47 @@ fn director(findings: &mut Findings, loaded: &config::Loaded) {
     }
 }
 
+/// Virtual addresses that more than one host has. IPv6 finds them by itself.
+fn duplicates(findings: &mut Findings, loaded: &config::Loaded) {
+    let mut wanted: BTreeMap<&str, Vec<Ipv4Addr>> = BTreeMap::new();
+    for instance in &loaded.configuration.vrrp_instance {
+        let addresses = instance.virtual_ipaddress.iter();
+        for address in addresses.chain(&instance.virtual_ipaddress_excluded) {
+            let interface = address.device.as_deref().or(instance.interface.as_deref());
+            if let (Some(interface), IpAddr::V4(address)) = (interface, address.address.address) {
+                wanted.entry(interface).or_default().push(address);
+            }
+        }
+    }
+    for (interface, addresses) in wanted {
+        let answers = match ha_stack::holders_of(interface, &addresses, PATIENCE) {
+            Ok(answers) => answers,
+            Err(error) => {
+                findings.warning(&format!(
+                    "{interface}: {error}, so none is known to be held twice"
+                ));
+                continue;
+            }
+        };
+        for address in addresses {
+            let mut holders: Vec<String> = answers
+                .iter()
+                .filter(|(answered, _)| *answered == address)
+                .map(|(_, mac)| mac.to_string())
+                .collect();
+            if UdpSocket::bind((address, 0)).is_ok() {
+                holders.push("this host".to_owned());
+            }
+            if holders.len() > 1 {
+                findings.error(&format!(
+                    "{address} on {interface} is held by {} at once: two of them believe to be active, or one is none of the virtual router",
+                    holders.join(" and ")
+                ));
+            }
+        }
+    }
+}
+
 /// What of this host contradicts the configuration.
 fn configuration(findings: &mut Findings, path: &Path, reading: &Reading) {
     let loaded = config::load(path, reading);
@@ -142,6 +186,7 @@ fn configuration(findings: &mut Findings, path: &Path, reading: &Reading) {
         findings.error(&format!("{} cannot be run", path.display()));
     }
     director(findings, &loaded);
+    duplicates(findings, &loaded);
     for instance in &loaded.configuration.vrrp_instance {
         let Some(interface) = &instance.interface else {
             continue;
@@ -175,3 +220,6 @@ fn configuration(findings: &mut Findings, path: &Path, reading: &Reading) {
         }
     }
 }
+
+/// How long others are given to answer for an address.
+const PATIENCE: Duration = Duration::from_secs(1);

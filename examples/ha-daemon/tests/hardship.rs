@@ -424,6 +424,40 @@ fn whoever_looks_at_keepalived_from_outside_finds_what_it_looks_for() {
 
 #[test]
 #[ignore = "needs root and network namespaces"]
+fn an_address_that_two_hosts_have_is_found() {
+    let Pair { first, second } = Pair::new();
+    first.write(CONFIG, &instance("WEB", WATCHED, 200, VIP, ""));
+    let doctor = || first.run(OURS, &["doctor", "--config", CONFIG]);
+    let add = |host: &Host| {
+        let (code, text) = host.run("ip", &["addr", "add", VIP, "dev", INTERFACE]);
+        assert_eq!(code, Some(0), "{text}");
+    };
+    // The other alone is the active one.
+    add(&second);
+    let (_, text) = doctor();
+    assert!(!text.contains("at once"), "{text}");
+    add(&first);
+    let mac = std::process::Command::new("ip")
+        .args(["-n", second.namespace(), "-br", "link", "show", "dev", INTERFACE])
+        .output()
+        .unwrap();
+    let mac = String::from_utf8_lossy(&mac.stdout)
+        .split_whitespace()
+        .nth(2)
+        .unwrap()
+        .to_owned();
+    // An answer may be late on a busy machine.
+    until("the second holder to be found", || {
+        let (code, text) = doctor();
+        code == Some(1)
+            && text.contains(&format!(
+                "{VIP} on {INTERFACE} is held by {mac} and this host at once"
+            ))
+    });
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
 fn a_journal_says_why_the_address_moved() {
     let Pair { first, second } = Pair::new();
     let script =
