@@ -16,7 +16,7 @@ pub use ipvs::IpvsPlane;
 pub use proxy::ProxyPlane;
 pub use table::{
     Algorithm, ConnectionTimeouts, DesiredReal, DesiredServer, DesiredTable, Forwarding, Front, Granularity,
-    NotAFront, Persistence, Synchronization, Transport, Tunnel, TunnelChecksum,
+    NotAFront, Persistence, ProxyProtocol, Synchronization, Transport, Tunnel, TunnelChecksum,
 };
 
 /// Whoever carries the traffic: makes the running load balancer equal to a desired table, and counts.
@@ -38,7 +38,16 @@ pub trait DataPlane: Send {
     /// # Errors
     /// If it cannot be asked.
     fn counters(&mut self) -> Result<Vec<ServerCounters>, Error>;
+
+    /// Whom to tell, from any thread and at once, when a real server does not take what it is sent. A data plane that cannot
+    /// see this, as the kernel's, tells nobody.
+    fn report_failures(&mut self, tell: OnFailure) {
+        drop(tell);
+    }
 }
+
+/// Told of a virtual server and of its real server that did not take a connection or a datagram.
+pub type OnFailure = Box<dyn Fn(Front, SocketAddr) + Send + Sync>;
 
 /// How much of the table is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

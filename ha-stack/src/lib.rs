@@ -56,8 +56,9 @@ pub use data_plane::ProxyPlane;
 #[cfg(feature = "balance")]
 pub use data_plane::{
     Algorithm, Applied, ConnectionTimeouts, DataPlane, DesiredReal, DesiredServer, DesiredTable, Extent,
-    Forwarding, Front, Granularity, IpvsPlane, NoPlane, NotAFront, Persistence, RealCounters, RecordingPlane,
-    ServerCounters, Synchronization, Traffic, Transport, Tunnel, TunnelChecksum,
+    Forwarding, Front, Granularity, IpvsPlane, NoPlane, NotAFront, OnFailure, Persistence, ProxyProtocol,
+    RealCounters, RecordingPlane, ServerCounters, Synchronization, Traffic, Transport, Tunnel,
+    TunnelChecksum,
 };
 pub use dump::{keepalived_data, keepalived_json, keepalived_stats};
 pub use duplicate::holders_of;

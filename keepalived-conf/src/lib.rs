@@ -66,8 +66,8 @@ pub use model::track::{
 pub use model::track_file::{InitFile, TrackedFile};
 pub use model::track_process::{ParameterMatch, ProcessPattern, TrackedProcess};
 pub use model::virtual_server::{
-    Forwarding, Granularity, IpFamily, Method, Persistence, Protocol, Scheduler, SocketName, Timeouts,
-    Tunnel, TunnelChecksum, VirtualServer, VirtualServerName,
+    Forwarding, Granularity, IpFamily, Method, Persistence, Protocol, ProxyProtocol, Scheduler, SocketName,
+    Timeouts, Tunnel, TunnelChecksum, VirtualServer, VirtualServerName,
 };
 pub use model::virtual_server_group::{GroupEntry, VirtualServerGroup};
 pub use model::vrrp_instance::{

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use healthcheck::{Check, Policy, Start};
 
 use crate::balance::names;
-use crate::data_plane::{Algorithm, ConnectionTimeouts, Forwarding, Front, Persistence, Transport};
+use crate::data_plane::{
+    Algorithm, ConnectionTimeouts, Forwarding, Front, Persistence, ProxyProtocol, Transport,
+};
 use crate::notify::{Hooks, Object};
 
 /// What holds for the load balancer as a whole.
@@ -85,6 +87,8 @@ pub struct VirtualServerPlan {
     pub one_packet: bool,
     /// Whether a client stays with its real server.
     pub persistence: Option<Persistence>,
+    /// How real servers are told who the client is, where the embedded proxy carries it.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// The weight that has to be up; cut down to what all real servers weigh.
     pub quorum: u32,
     /// So much more is needed to gain the quorum, and so much less to lose it.
@@ -122,6 +126,7 @@ impl VirtualServerPlan {
             forwarding: Forwarding::Masquerade,
             one_packet: false,
             persistence: None,
+            proxy_protocol: None,
             quorum: 1,
             hysteresis: 0,
             sorry_server: None,

@@ -15,7 +15,7 @@ use healthcheck::{Checker, Events};
 use crate::balance::differences::differences;
 use crate::balance::plan::{BalancePlan, VirtualServerPlan};
 use crate::balance::server::ServerOrder;
-use crate::data_plane::{DataPlane, DesiredTable, Extent};
+use crate::data_plane::{DataPlane, DesiredTable, Extent, Front};
 use crate::election::Happening;
 use crate::error::Error;
 use crate::hub::EventHub;
@@ -40,19 +40,26 @@ struct Core {
 /// What the thread for chores is told.
 enum Chore {
     Router(String, bool),
+    /// A real server did not take what it was sent.
+    Failed(Front, SocketAddr),
     Stop,
 }
 
 impl Runner {
     /// Starts with nothing to balance. The data plane is first told something by [`configure`](Self::configure).
-    pub(crate) fn start(hub: Arc<EventHub>, plane: Box<dyn DataPlane>) -> Result<Self, Error> {
+    pub(crate) fn start(hub: Arc<EventHub>, mut plane: Box<dyn DataPlane>) -> Result<Self, Error> {
+        let (chores, inbox) = mpsc::channel();
+        let failures = chores.clone();
+        plane.report_failures(Box::new(move |front, real| {
+            // If the thread has ended nobody is checked any more.
+            let _ = failures.send(Chore::Failed(front, real));
+        }));
         let checker = Checker::spawn().map_err(Error::Check)?;
         let events = checker.subscribe();
         let core = Arc::new(Core {
             hub,
             state: Mutex::new(State::new(plane, checker)),
         });
-        let (chores, inbox) = mpsc::channel();
         let runner = Self {
             core: Arc::clone(&core),
             chores,
@@ -232,8 +239,9 @@ impl Core {
     /// Puts right what somebody else changed, tries again what did not work, and follows virtual routers.
     fn chores(&self, inbox: &mpsc::Receiver<Chore>) {
         let mut next_look = Instant::now() + LOOK;
+        let mut next_turn = Instant::now() + SHORT;
         loop {
-            match inbox.recv_timeout(SHORT) {
+            match inbox.recv_timeout(next_turn.saturating_duration_since(Instant::now())) {
                 Ok(Chore::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Chore::Router(name, active)) => {
                     let mut state = self.lock();
@@ -245,14 +253,19 @@ impl Core {
                         state.apply(Extent::Changed);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    let mut state = self.lock();
-                    state.suspend();
-                    if state.begun && (state.stale || Instant::now() >= next_look) {
-                        state.apply(Extent::Whole);
-                        next_look = Instant::now() + LOOK;
-                    }
-                }
+                Ok(Chore::Failed(front, real)) => self.lock().doubt(front, real),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if now < next_turn {
+                continue;
+            }
+            next_turn = now + SHORT;
+            let mut state = self.lock();
+            state.suspend();
+            if state.begun && (state.stale || now >= next_look) {
+                state.apply(Extent::Whole);
+                next_look = now + LOOK;
             }
         }
     }

@@ -208,9 +208,16 @@ impl Server {
             scheduling: self.plan.scheduling.clone(),
             one_packet: self.plan.one_packet,
             persistence: self.plan.persistence.clone(),
+            proxy_protocol: self.plan.proxy_protocol,
             real_servers: self.row(front),
             absent: self.absent(front),
         })
+    }
+
+    /// The real server that stands under `address` in the row of `front`.
+    pub(crate) fn behind(&self, front: &Front, address: SocketAddr) -> Option<&Real> {
+        let mut reals = self.reals.iter();
+        reals.find(|real| at_front(real.plan.address, real.plan.forwarding, front) == address)
     }
 
     fn row(&self, front: &Front) -> Vec<DesiredReal> {

@@ -13,8 +13,8 @@ use crate::balance::{
 use crate::convert::Context;
 use crate::convert::check;
 use crate::data_plane::{
-    Algorithm, ConnectionTimeouts, Forwarding, Front, Granularity, Persistence, Transport, Tunnel,
-    TunnelChecksum,
+    Algorithm, ConnectionTimeouts, Forwarding, Front, Granularity, Persistence, ProxyProtocol, Transport,
+    Tunnel, TunnelChecksum,
 };
 use crate::notify::Hooks;
 
@@ -102,6 +102,10 @@ fn virtual_server(context: &mut Context<'_>, server: &VirtualServer) -> Option<V
     let is_marked = matches!(server.name, VirtualServerName::Fwmark(_));
     plan.one_packet = server.ops && (transport == Transport::Udp || is_marked);
     plan.persistence = persistence(server, &plan.fronts);
+    plan.proxy_protocol = server.proxy_protocol.map(|version| match version {
+        keepalived_conf::ProxyProtocol::V1 => ProxyProtocol::V1,
+        keepalived_conf::ProxyProtocol::V2 => ProxyProtocol::V2,
+    });
     plan.quorum = server.quorum.unwrap_or(1);
     plan.hysteresis = server.hysteresis.unwrap_or(0);
     plan.omega = server.omega;

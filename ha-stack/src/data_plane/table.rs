@@ -37,6 +37,8 @@ pub struct DesiredServer {
     pub one_packet: bool,
     /// Whether a client stays with its real server.
     pub persistence: Option<Persistence>,
+    /// How real servers are told who the client is. The kernel cannot do this.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Who serves now, in the order of the configuration.
     pub real_servers: Vec<DesiredReal>,
     /// Who is known and must not serve: what failed, say, and has no connections worth keeping. Whoever stands in neither
@@ -115,6 +117,17 @@ pub struct Persistence {
     pub granularity: Granularity,
     /// What else tells clients apart: the name of a module of the kernel.
     pub engine: Option<String>,
+}
+
+/// The [PROXY protocol](https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt): who the client is stands before its
+/// first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "data planes must handle every version")]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// Which clients count as one.
@@ -210,6 +223,14 @@ pub struct Synchronization {
 }
 
 impl Front {
+    /// Whether it is an address and UDP.
+    pub fn is_udp(&self) -> bool {
+        match self {
+            Self::Address { transport, .. } => *transport == Transport::Udp,
+            Self::Mark { .. } => false,
+        }
+    }
+
     /// Whether requests are of IPv6.
     pub fn is_ipv6(&self) -> bool {
         match self {

@@ -28,6 +28,8 @@ block! {
         persistence_engine: Option<String> = ["persistence_engine"], Range::OneOf(&["sip"]), "none", YES;
         /// UDP: each packet is a connection.
         ops: bool = ["ops"], FLAG, "off", YES;
+        /// An extension of ours: the PROXY protocol tells real servers who the client is; the embedded proxy speaks it, the kernel does not.
+        proxy_protocol: Option<ProxyProtocol> = ["proxy_protocol"], Range::OneOf(ProxyProtocol::WORDS), "off", YES.new_in_keepalived();
         /// The service is looked up by hash.
         hashed: bool = ["hashed"], FLAG, "on", YES;
         /// First flag of the scheduler.
@@ -229,6 +231,16 @@ words! {
         WeightedOverflow = ["ovf"],
         /// The better of two picked at random.
         PowerOfTwoChoices = ["twos"],
+    }
+}
+
+words! {
+    /// Which version of the PROXY protocol.
+    ProxyProtocol {
+        /// A line of text.
+        V1 = ["v1"],
+        /// Binary.
+        V2 = ["v2"],
     }
 }
 

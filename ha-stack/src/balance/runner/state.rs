@@ -10,7 +10,7 @@ use crate::balance::balancer::{Balancer, ServerHappening};
 use crate::balance::plan::{BalancePlan, SynchronizationPlan, VirtualServerPlan};
 use crate::balance::runner::Target;
 use crate::balance::server::ServerOrder;
-use crate::data_plane::{DataPlane, Extent, Synchronization};
+use crate::data_plane::{DataPlane, Extent, Front, Synchronization};
 use crate::election::Happening;
 use crate::error::Error;
 
@@ -128,6 +128,19 @@ impl State {
         let real = self.balancer.server(server).and_then(|server| server.real(*real));
         let own = real.and_then(|real| real.plan.log_failures.get(check));
         self.plan.log_all_failures || own == Some(&true)
+    }
+
+    /// A real server did not take what it was sent: whoever is believed to be up is checked at once, and the checks decide.
+    pub(super) fn doubt(&self, front: Front, address: SocketAddr) {
+        let Some(checker) = &self.checker else { return };
+        let servers = self.balancer.servers().iter();
+        for server in servers.filter(|server| server.plan.fronts.contains(&front)) {
+            if let Some(real) = server.behind(&front, address).filter(|real| real.up) {
+                let target = (Arc::clone(&server.plan.name), real.plan.address);
+                // What comes of it comes as every verdict does.
+                drop(checker.check_now(&target));
+            }
+        }
     }
 
     /// Suspends the checks of virtual servers whose address is not on this host, and resumes the others.

@@ -14,6 +14,7 @@ fn server(front: &str, real_servers: &[(&str, u32)]) -> DesiredServer {
         },
         one_packet: false,
         persistence: None,
+        proxy_protocol: None,
         real_servers: real_servers
             .iter()
             .map(|(address, weight)| DesiredReal {

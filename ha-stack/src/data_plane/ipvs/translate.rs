@@ -58,6 +58,11 @@ pub(super) fn server(server: &DesiredServer, refused: &mut Vec<String>) -> Table
     let front = &server.front;
     let mut service = Service::new(key(front), scheduler(front, &server.scheduling, refused));
     service.one_packet = server.one_packet;
+    if server.proxy_protocol.is_some() {
+        refused.push(format!(
+            "{front}: the kernel does not speak the PROXY protocol; use --data-plane proxy"
+        ));
+    }
     service.persistence = server
         .persistence
         .as_ref()

@@ -1,12 +1,13 @@
 //! Over loopback: what is carried, to whom, and what stays when the table changes.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener as Listener, TcpStream};
+use std::net::{Shutdown, TcpListener as Listener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use super::*;
-use crate::data_plane::Algorithm;
+use crate::data_plane::{Algorithm, ProxyProtocol};
 
 /// A real server that answers what it was sent, with its name before, once the client has said that this was all.
 fn real_server(name: &'static str) -> SocketAddr {
@@ -47,6 +48,7 @@ fn table(front: SocketAddr, real_servers: &[(SocketAddr, u32)]) -> DesiredTable 
         },
         one_packet: false,
         persistence: None,
+        proxy_protocol: None,
         real_servers: real_servers
             .iter()
             .map(|(address, weight)| DesiredReal {
@@ -177,7 +179,12 @@ fn what_it_cannot_carry_it_says() {
             .join("\n")
     };
     let front = |text: &'static str| move |server: &mut DesiredServer| server.front = text.parse().unwrap();
-    assert!(refusals(&mut plane, &front("udp 127.0.0.1:53")).contains("TCP only"));
+    assert!(refusals(&mut plane, &front("sctp 127.0.0.1:53")).contains("TCP and UDP"));
+    let announced = |server: &mut DesiredServer| {
+        front("udp 127.0.0.1:53")(server);
+        server.proxy_protocol = Some(ProxyProtocol::V2);
+    };
+    assert!(refusals(&mut plane, &announced).contains("for TCP"));
     assert!(refusals(&mut plane, &front("fwmark 7")).contains("marks"));
     assert!(refusals(&mut plane, &front("tcp 127.0.0.1:0")).contains("all ports"));
     let direct = |server: &mut DesiredServer| server.real_servers[0].forwarding = Forwarding::DirectRoute;
@@ -190,6 +197,239 @@ fn what_it_cannot_carry_it_says() {
     assert_eq!(applied(&mut plane, &wanted), 1, "tried again");
     let mut everything = ProxyPlane::start(true).unwrap();
     assert_eq!(refusals(&mut everything, &direct), "");
+}
+
+/// What comes to a real server until the client's direction ends.
+fn heard(listener: &Listener) -> Vec<u8> {
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn real_servers_are_told_who_the_client_is() {
+    let (front, listener) = (free(), Listener::bind("127.0.0.1:0").unwrap());
+    let mut plane = ProxyPlane::start(false).unwrap();
+    let mut wanted = table(front, &[(listener.local_addr().unwrap(), 1)]);
+    for (version, length) in [(ProxyProtocol::V1, None), (ProxyProtocol::V2, Some(28))] {
+        wanted.virtual_servers[0].proxy_protocol = Some(version);
+        plane.reconcile(&wanted, Extent::Changed).unwrap();
+        let mut client = TcpStream::connect(front).unwrap();
+        client.write_all(b"hello").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let text = heard(&listener);
+        let own = client.local_addr().unwrap();
+        match length {
+            None => {
+                let line = format!(
+                    "PROXY TCP4 {} {} {} {}\r\n",
+                    own.ip(),
+                    front.ip(),
+                    own.port(),
+                    front.port()
+                );
+                assert_eq!(text, [line.as_bytes(), b"hello"].concat());
+            }
+            Some(length) => {
+                assert_eq!(text[24..26], own.port().to_be_bytes());
+                assert_eq!(text[length..], *b"hello");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_checks_is_told_of_failures_and_the_failing_is_avoided() {
+    let (front, a, nobody) = (free(), real_server("a"), free());
+    let mut plane = ProxyPlane::start(false).unwrap();
+    let (tell, told) = mpsc::channel();
+    plane.report_failures(Box::new(move |front, real| {
+        tell.send((front, real)).unwrap_or_default()
+    }));
+    let wanted = table(front, &[(a, 1), (nobody, 1)]);
+    applied(&mut plane, &wanted);
+    // Round robin would offer it every second one. After three failures in a row it is asked no more, for a second.
+    let names: String = (0..20).map(|_| connect(front).1).collect();
+    assert_eq!(names, "a".repeat(20));
+    let failures: Vec<_> = told.try_iter().collect();
+    assert!(
+        failures
+            .iter()
+            .all(|failure| *failure == (wanted.virtual_servers[0].front, nobody))
+    );
+    assert!(!failures.is_empty());
+}
+
+#[test]
+fn connections_through_what_is_taken_out_end_after_a_while_unless_it_comes_back() {
+    let (front, a) = (free(), real_server("a"));
+    let mut plane = ProxyPlane::with_farewell(false, Duration::from_millis(1)).unwrap();
+    applied(&mut plane, &table(front, &[(a, 1)]));
+    let (mut cut, _) = connect(front);
+    applied(&mut plane, &table(front, &[]));
+    // Reset, so that nobody takes it for a proper end.
+    let error = cut.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+
+    let mut plane = ProxyPlane::with_farewell(false, Duration::from_secs(3600)).unwrap();
+    let front = free();
+    applied(&mut plane, &table(front, &[(a, 1)]));
+    let kept = connect(front);
+    applied(&mut plane, &table(front, &[]));
+    assert!(plane.counters().unwrap()[0].real_servers.is_empty());
+    applied(&mut plane, &table(front, &[(a, 1)]));
+    let counters = plane.counters().unwrap().remove(0);
+    assert_eq!(counters.real_servers[0].active, 1, "it goes on where it was");
+    assert_eq!(finish(kept, b"x"), b"x");
+}
+
+#[test]
+fn what_is_long_arrives_whole_both_ways_while_the_reader_is_slow() {
+    let (front, a) = (free(), real_server("a"));
+    let mut plane = ProxyPlane::start(false).unwrap();
+    applied(&mut plane, &table(front, &[(a, 1)]));
+    let (mut client, _) = connect(front);
+    let long: Vec<u8> = (0..24 << 20)
+        .map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let mut sender = client.try_clone().unwrap();
+    let sent = long.clone();
+    let sending = std::thread::spawn(move || {
+        sender.write_all(&sent).unwrap();
+        sender.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut answer = Vec::new();
+    let mut piece = vec![0; 100_000];
+    loop {
+        let read = client.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        answer.extend_from_slice(&piece[..read]);
+        if answer.len() < 1 << 20 {
+            // The proxy must not take in more than the reader takes out.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    sending.join().unwrap();
+    assert!(answer == long, "{} of {} bytes", answer.len(), long.len());
+}
+
+/// A real server of UDP that answers with its name and what it was sent.
+fn datagrams(name: &'static str) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let answer = [name.as_bytes(), &buffer[..length]].concat();
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+    address
+}
+
+fn udp(front: SocketAddr, real_servers: &[(SocketAddr, u32)]) -> DesiredTable {
+    let mut table = table(front, real_servers);
+    table.virtual_servers[0].front = Front::Address {
+        transport: Transport::Udp,
+        address: front,
+    };
+    table
+}
+
+fn client(front: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(front).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket
+}
+
+/// Says something and returns the name of who answers. A datagram may be lost, on loopback only where nobody listened.
+fn say(socket: &UdpSocket) -> String {
+    socket.send(b"?").unwrap();
+    let mut answer = [0; 16];
+    let length = socket.recv(&mut answer).unwrap();
+    String::from_utf8(answer[..length].to_vec())
+        .unwrap()
+        .replace('?', "")
+}
+
+#[test]
+fn a_client_of_udp_stays_with_its_real_server() {
+    let (front, a, b) = (free(), datagrams("a"), datagrams("b"));
+    let mut plane = ProxyPlane::start(false).unwrap();
+    let mut wanted = udp(front, &[(a, 1), (b, 1)]);
+    applied(&mut plane, &wanted);
+    let (first, second) = (client(front), client(front));
+    assert_eq!(say(&first) + &say(&first) + &say(&second) + &say(&first), "bbab");
+    let counters = plane.counters().unwrap().remove(0);
+    assert_eq!(counters.traffic.connections, 2);
+    assert_eq!(
+        (counters.traffic.packets_in, counters.traffic.packets_out),
+        (4, 4)
+    );
+    assert_eq!((counters.traffic.bytes_in, counters.traffic.bytes_out), (4, 8));
+    assert_eq!(
+        counters
+            .real_servers
+            .iter()
+            .map(|real| real.inactive)
+            .sum::<u64>(),
+        2
+    );
+    // Each datagram by itself.
+    wanted.virtual_servers[0].one_packet = true;
+    applied(&mut plane, &wanted);
+    let third = client(front);
+    let names: Vec<String> = (0..4).map(|_| say(&third)).collect();
+    assert!(
+        names == ["a", "b", "a", "b"] || names == ["b", "a", "b", "a"],
+        "{names:?}"
+    );
+    // After the idle time a client is a new one.
+    wanted.virtual_servers[0].one_packet = false;
+    wanted.timeouts.udp = Some(2);
+    applied(&mut plane, &wanted);
+    let fourth = client(front);
+    let before = say(&fourth);
+    let deadline = Instant::now() + LIMIT;
+    let mine = |plane: &mut ProxyPlane| {
+        plane.counters().unwrap()[0]
+            .real_servers
+            .iter()
+            .map(|real| real.inactive)
+            .sum::<u64>()
+    };
+    // The others were there while the time was five minutes.
+    while mine(&mut plane) > 4 {
+        assert!(Instant::now() < deadline, "it stays with {before}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_ne!(say(&fourth), before);
+}
+
+#[test]
+fn a_real_server_of_udp_that_is_not_there_is_passed_over() {
+    let (front, a, nobody) = (free(), datagrams("a"), free());
+    let mut plane = ProxyPlane::start(false).unwrap();
+    let (tell, told) = mpsc::channel();
+    plane.report_failures(Box::new(move |_, real| tell.send(real).unwrap_or_default()));
+    applied(&mut plane, &udp(front, &[(a, 1), (nobody, 1)]));
+    let client = client(front);
+    client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let deadline = Instant::now() + LIMIT;
+    // The first datagram is lost; the kernel then says that nobody is there.
+    loop {
+        client.send(b"?").unwrap();
+        if client.recv(&mut [0; 16]).is_ok() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "nobody answers");
+    }
+    assert_eq!(told.try_recv(), Ok(nobody));
 }
 
 /// How long anything may take on a machine that is busy otherwise.
