@@ -75,7 +75,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         package: "ha-daemon",
         binary: "balance_proxy",
-        needs: &[Need::Root],
+        needs: &[Need::Root, Need::Program("prlimit")],
     },
     Suite {
         package: "ha-daemon",

@@ -50,6 +50,8 @@ pub(super) struct Worker {
     again: Vec<Key>,
     /// Nobody is let in until then, in milliseconds: there are no places or no descriptors.
     shut_until: Option<u64>,
+    /// Until then this is not said again.
+    quiet_until: u64,
     now: u64,
     next_look: u64,
     next_sample: u64,
@@ -116,6 +118,7 @@ impl Worker {
             },
             again: Vec::new(),
             shut_until: None,
+            quiet_until: 0,
             next_look: 0,
             next_sample: 0,
         })
@@ -283,7 +286,10 @@ impl Worker {
                 Ok((_, None)) | Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "the proxy cannot accept a connection");
+                    if self.now >= self.quiet_until {
+                        self.quiet_until = self.now + QUIET;
+                        tracing::warn!(%error, "the proxy cannot accept connections for now");
+                    }
                     return self.shut();
                 }
             };
@@ -467,6 +473,9 @@ const AT_ONCE: usize = 32;
 
 /// How often every connection is looked at, in milliseconds.
 const LOOK: u64 = 1000;
+
+/// How long a complaint lasts, in milliseconds.
+const QUIET: u64 = 10_000;
 
 /// How long nobody is let in, in milliseconds.
 const PAUSE: u64 = 100;

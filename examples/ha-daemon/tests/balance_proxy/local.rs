@@ -1,0 +1,104 @@
+//! Real servers leave and return, the sorry server stands in, an operator drains, a reload adds; nobody who could be served is
+//! turned away.
+
+use std::io::Read as _;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use failover_lab::namespace::Namespace;
+
+use crate::LIMIT;
+use crate::daemon::Daemon;
+use crate::server::RealServer;
+
+fn address(last: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 1, last], 80))
+}
+
+/// Who answers now.
+fn fetch(host: &Namespace) -> String {
+    let mut name = String::new();
+    if let Ok(mut client) = host.run(|| TcpStream::connect(address(100))) {
+        client.set_read_timeout(Some(LIMIT)).unwrap();
+        let _ = client.shutdown(Shutdown::Write);
+        let _ = client.read_to_string(&mut name);
+    }
+    name.trim_end().to_owned()
+}
+
+/// Waits until these answer, and nobody else, eight times in a row.
+fn wait_for(host: &Namespace, names: &str) {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let mut heard: Vec<char> = (0..8)
+            .flat_map(|_| fetch(host).chars().collect::<Vec<_>>())
+            .collect();
+        heard.sort_unstable();
+        heard.dedup();
+        if heard.iter().collect::<String>() == names {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{heard:?} instead of {names}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn configuration(real_servers: &[u8]) -> String {
+    let real_server = |last: &u8| {
+        let address = address(*last);
+        format!(
+            "real_server {} {} {{\nTCP_CHECK {{\nconnect_timeout 2\nretry 0\n}}\n}}\n",
+            address.ip(),
+            address.port()
+        )
+    };
+    let (front, sorry) = (address(100), address(99));
+    format!(
+        "virtual_server {} {} {{\ndelay_loop 1\nwarmup 0\nlb_algo rr\nlb_kind DR\nprotocol TCP\nsorry_server {} {}\n{}}}\n",
+        front.ip(),
+        front.port(),
+        sorry.ip(),
+        sorry.port(),
+        real_servers.iter().map(real_server).collect::<String>()
+    )
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn real_servers_leave_return_drain_and_are_added() {
+    let host = &Namespace::new().unwrap();
+    let start = |name, last| RealServer::start(host, name, address(last));
+    let (a, b) = (start("a", 1), start("b", 2));
+    let _sorry = start("s", 99);
+    let daemon = Daemon::start(host, &configuration(&[1, 2]));
+    let server = address(100).to_string();
+    wait_for(host, "ab");
+    drop(a);
+    wait_for(host, "b");
+    drop(b);
+    wait_for(host, "s");
+    let _a = start("a", 1);
+    let _b = start("b", 2);
+    wait_for(host, "ab");
+    let answer = daemon.ask(&["server", "drain", &server, &address(1).ip().to_string()]);
+    assert_eq!(
+        answer,
+        format!("{server}: {} gets weight 0 instead of 1\n", address(1))
+    );
+    wait_for(host, "b");
+    // The order holds over a reload of something else.
+    let _c = start("c", 3);
+    let answer = daemon.reload(&configuration(&[1, 2, 3]));
+    assert_eq!(answer, format!("{server} changed: {} added\n", address(3)));
+    wait_for(host, "bc");
+    daemon.ask(&["server", "enable", &server, &address(1).to_string()]);
+    wait_for(host, "abc");
+    let status = daemon.status();
+    assert_eq!(status["data_plane"], "proxy");
+    let virtual_server = &status["virtual_servers"][0];
+    assert_eq!(virtual_server["name"], server);
+    assert_eq!(virtual_server["quorum_met"], true);
+    assert!(virtual_server["traffic"]["connections"].as_u64().unwrap() > 0);
+    assert_eq!(virtual_server["real_servers"][0]["checks"][0]["type"], "tcp");
+    assert_eq!(daemon.ask(&["stop"]), "stopped\n");
+}
