@@ -1,4 +1,4 @@
-//! Ours beside keepalived: interleaved rounds of the laboratory, least, median and most of each.
+//! Ours beside keepalived (and the proxy beside HAProxy): interleaved rounds of the laboratory, least, median and most of each.
 
 mod daemon;
 
@@ -26,6 +26,8 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
+    /// The embedded proxy beside HAProxy: connections and bytes in a second, processor time of each
+    Proxy,
     /// Another host sends garbage: advertisements that the active router sends in six seconds
     Garbage,
     /// One router at 10 ms: from the last advertisement of the killed one to the first of the other
@@ -56,6 +58,8 @@ enum Method {
     Measure(&'static str),
     /// By [`daemon::measure`].
     Daemon,
+    /// By [`proxy`].
+    Proxy,
 }
 
 struct Story {
@@ -90,6 +94,9 @@ const KEPT_UP: f64 = 18_000.0;
 const KINDS: [&str; 2] = ["ours", "keepalived"];
 
 pub(crate) fn run(options: &Options) -> Result {
+    if options.what == [What::Proxy] {
+        return proxy(options.rounds);
+    }
     if !has_program("keepalived") {
         return Err("keepalived is not installed: `cargo xtask setup`".into());
     }
@@ -102,7 +109,10 @@ pub(crate) fn run(options: &Options) -> Result {
     let program = match &options.program {
         Some(program) => program.clone(),
         None => {
-            if wanted.iter().any(|what| !matches!(what, What::Daemon)) {
+            if wanted
+                .iter()
+                .any(|what| !matches!(what, What::Daemon | What::Proxy))
+            {
                 process::run(&mut cargo(&["build", "--release", "-p", "failover-lab"]))?;
             }
             root().join("target/release/failover-lab")
@@ -119,11 +129,32 @@ pub(crate) fn run(options: &Options) -> Result {
         let figures = match what.method() {
             Method::Story(story) => tell(&program, &story, usize::from(options.rounds))?,
             Method::Measure(word) => measure(&program, word, usize::from(options.rounds))?,
+            Method::Proxy => {
+                proxy(options.rounds)?;
+                continue;
+            }
             Method::Daemon => daemon::measure(options.program.as_deref(), usize::from(options.rounds))?,
         };
         figures.print();
     }
     Ok(())
+}
+
+/// A program of its own says it all.
+fn proxy(rounds: u16) -> Result {
+    if !has_program("haproxy") {
+        return Err("HAProxy is not installed: `cargo xtask setup`".into());
+    }
+    process::run(&mut cargo(&[
+        "build",
+        "--release",
+        "-p",
+        "benches",
+        "--bin",
+        "compare-proxy",
+    ]))?;
+    let program = root().join("target/release/compare-proxy");
+    process::run(Command::new(program).args(["--rounds", &rounds.to_string()]))
 }
 
 /// Rounds until there are enough of each kind in which the machine was not late, within reason.
@@ -185,6 +216,7 @@ impl What {
         let (fault, instances, interval, figures, belongs_to): (_, _, _, &[&str], _) = match self {
             Self::Garbage => return Method::Measure("garbage"),
             Self::Daemon => return Method::Daemon,
+            Self::Proxy => return Method::Proxy,
             Self::Cost => return Method::Measure("cost"),
             Self::Memory => return Method::Measure("memory"),
             Self::Restart => return Method::Measure("restart"),

@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Who is compared. The last two are one, told to pass on within the kernel what it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proxy {
+enum Rival {
     Ours,
     HaProxy,
     HaProxySplice,
@@ -77,9 +77,9 @@ fn lead(rounds: usize, seconds: Duration) -> Result<()> {
     let lab = Lab::new(seconds)?;
     println!("| case | proxy | least / median / most | CPU for each | resident |\n|---|---|---|---|---|");
     for (case, unit) in [(Case::Connections, "connections/s"), (Case::Throughput, "MB/s")] {
-        let proxies: &[Proxy] = match case {
-            Case::Connections => &[Proxy::Ours, Proxy::HaProxy],
-            Case::Throughput => &[Proxy::Ours, Proxy::HaProxy, Proxy::HaProxySplice],
+        let proxies: &[Rival] = match case {
+            Case::Connections => &[Rival::Ours, Rival::HaProxy],
+            Case::Throughput => &[Rival::Ours, Rival::HaProxy, Rival::HaProxySplice],
         };
         let mut all: Vec<Vec<Figures>> = vec![Vec::new(); proxies.len()];
         for _ in 0..rounds {
@@ -134,17 +134,17 @@ impl Lab {
         })
     }
 
-    fn start(&self, proxy: Proxy) -> Result<Child> {
+    fn start(&self, proxy: Rival) -> Result<Child> {
         let splice = match proxy {
-            Proxy::Ours => return Ok(own_part(0, "ours")?.spawn()?),
-            Proxy::HaProxy => "",
-            Proxy::HaProxySplice => " option splice-auto\n",
+            Rival::Ours => return Ok(own_part(0, "ours")?.spawn()?),
+            Rival::HaProxy => "",
+            Rival::HaProxySplice => " option splice-request\n option splice-response\n",
         };
         let servers: String = reals()
             .map(|real| format!(" server {0} {real}\n", real.ip()))
             .collect();
         let config = format!(
-            "global\n nbthread 1\n maxconn 10000\ndefaults\n mode tcp\n timeout connect 3s\n timeout client 60s\n timeout server 60s\n{splice}listen f\n bind {FRONT}\n balance roundrobin\n{servers}"
+            "global\n nbthread 1\n maxconn 2000\ndefaults\n mode tcp\n timeout connect 3s\n timeout client 60s\n timeout server 60s\n{splice}listen f\n bind {FRONT}\n balance roundrobin\n{servers}"
         );
         let path = self.directory.join("haproxy.cfg");
         std::fs::write(&path, config)?;
@@ -157,7 +157,7 @@ impl Lab {
             .spawn()?)
     }
 
-    fn round(&self, case: Case, proxy: Proxy) -> Result<Figures> {
+    fn round(&self, case: Case, proxy: Rival) -> Result<Figures> {
         let mut child = self.start(proxy)?;
         let figures = wait_for(FRONT).and_then(|()| self.measure(case, child.id()));
         child.kill()?;
