@@ -27,6 +27,9 @@ pub struct ConvertOptions {
     /// The shell that runs commands which are shell syntax and not a program. Without it they are left out, as keepalived
     /// leaves them out.
     pub script_shell: Option<PathBuf>,
+    /// Whether there is something that carries `lb_kind FNAT`: the embedded proxy does, the kernel's IPVS does not. `None`
+    /// while that is not known, which is a warning where the word stands.
+    pub full_nat: Option<bool>,
 }
 
 /// A configuration as a plan, and what stands in its way.

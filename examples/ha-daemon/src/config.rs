@@ -6,6 +6,7 @@ use ha_stack::{Conversion, ConvertOptions, Plan, Problem};
 use keepalived_conf::{Configuration, Options, Report, System};
 
 use crate::Reading;
+use crate::plane::Choice;
 
 /// What came of reading a configuration.
 pub(crate) struct Loaded {
@@ -38,6 +39,11 @@ pub(crate) fn load(path: &Path, reading: &Reading) -> Loaded {
     let (configuration, report) = Configuration::read(path, &System, &options);
     let mut options = ConvertOptions::default();
     options.script_shell.clone_from(&reading.script_shell);
+    options.full_nat = match reading.data_plane {
+        Choice::Auto => None,
+        Choice::Ipvs => Some(false),
+        Choice::Proxy | Choice::None => Some(true),
+    };
     // What could not be read is reported already; its consequences would only repeat it.
     let conversion = match report.errors() {
         0 => Conversion::of(&configuration, &System, &options),

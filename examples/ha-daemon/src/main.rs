@@ -120,6 +120,9 @@ pub(crate) struct Reading {
     /// With what `@id` lines are compared, instead of the host's name up to its first dot
     #[arg(long, short = 'i', value_name = "ID")]
     pub(crate) config_id: Option<String>,
+    /// What carries the traffic of virtual servers
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) data_plane: plane::Choice,
 }
 
 #[derive(Args)]
@@ -130,9 +133,6 @@ pub(crate) struct RunOptions {
     /// Where to listen for the control commands
     #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
     pub(crate) control: PathBuf,
-    /// What carries the traffic of virtual servers
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) data_plane: plane::Choice,
     /// Where to serve the status page, /status, /history and /metrics over HTTP, read-only; meant for a loopback address
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) http: Option<SocketAddr>,

@@ -102,7 +102,7 @@ fn serve(
     if plan.virtual_servers.is_empty() {
         plane::clear(&record);
     }
-    let choice = options.data_plane;
+    let choice = options.reading.data_plane;
     supervisor.set_data_plane(move || plane::open(choice, &record));
     supervisor.reload(plan.clone())?;
     outside.appear();

@@ -99,6 +99,8 @@ fn virtual_server(context: &mut Context<'_>, server: &VirtualServer) -> Option<V
     }
     plan.scheduling = scheduling(server);
     plan.forwarding = forwarding(server.lvs_method.as_ref())?;
+    let methods = [&server.lvs_method, &server.sorry_server_lvs_method];
+    full_nat(context, server.origin, &methods);
     let is_marked = matches!(server.name, VirtualServerName::Fwmark(_));
     plan.one_packet = server.ops && (transport == Transport::Udp || is_marked);
     plan.persistence = persistence(server, &plan.fronts);
@@ -146,6 +148,7 @@ fn real_server(
     inherited: Forwarding,
     fronts: &[Front],
 ) -> Option<RealServerPlan> {
+    full_nat(context, real.origin, &[&real.lvs_method]);
     let forwarding = match &real.lvs_method {
         Some(own) => forwarding(Some(own))?,
         None => inherited,
@@ -317,6 +320,23 @@ fn forwarding(wanted: Option<&keepalived_conf::Forwarding>) -> Option<Forwarding
             },
         }),
     })
+}
+
+/// Says what `FNAT` means where the kernel balances, if one of these is that.
+fn full_nat(context: &mut Context<'_>, origin: Origin, methods: &[&Option<keepalived_conf::Forwarding>]) {
+    let is_full = |method: &keepalived_conf::Forwarding| method.method == Method::Fnat;
+    if !methods.iter().any(|method| method.as_ref().is_some_and(is_full)) {
+        return;
+    }
+    let advice = "use NAT, DR or TUN, or --data-plane proxy";
+    match context.options.full_nat {
+        Some(true) => {}
+        Some(false) => context.error(origin, format!("the kernel's IPVS has no FNAT: {advice}")),
+        None => context.warning(
+            origin,
+            format!("where the kernel has IPVS, which has no FNAT, this is left out: {advice}"),
+        ),
+    }
 }
 
 fn hooks(

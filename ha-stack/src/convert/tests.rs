@@ -249,6 +249,7 @@ fn shell_syntax_is_left_out_unless_there_is_a_shell() {
 
     let options = ConvertOptions {
         script_shell: Some("/bin/bash".into()),
+        ..ConvertOptions::default()
     };
     let plan = convert_with(STORY_1, &options).plan;
     assert_eq!(

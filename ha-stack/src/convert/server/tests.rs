@@ -346,3 +346,32 @@ fn what_cannot_be_carried_out_is_an_error() {
     let twice = block("10.0.0.1 80", real).repeat(2);
     assert_eq!(error(&twice), "10.0.0.1:80 is configured twice");
 }
+
+#[test]
+fn full_nat_is_for_the_proxy() {
+    let text = "virtual_server 10.0.0.1 80 {\nprotocol TCP\nlb_kind NAT\n\
+                real_server 10.0.1.1 80 {\nlvs_method FNAT\n}\nreal_server 10.0.1.2 80 {\n}\n}\n";
+    let (configuration, _) = Configuration::parse(text);
+    let with = |full_nat: Option<bool>| {
+        let options = ConvertOptions {
+            full_nat,
+            ..ConvertOptions::default()
+        };
+        let conversion = Conversion::of(&configuration, &Memory::default(), &options);
+        let messages = |problems: &[crate::convert::Problem]| -> Vec<String> {
+            problems.iter().map(|problem| problem.message.clone()).collect()
+        };
+        (messages(&conversion.errors), messages(&conversion.warnings))
+    };
+    assert_eq!(with(Some(true)), (vec![], vec![]));
+    let (errors, warnings) = with(Some(false));
+    assert_eq!(
+        (errors, warnings.len()),
+        (
+            vec!["the kernel's IPVS has no FNAT: use NAT, DR or TUN, or --data-plane proxy".to_owned()],
+            0
+        )
+    );
+    let (errors, warnings) = with(None);
+    assert!(errors.is_empty() && warnings.len() == 1 && warnings[0].contains("is left out"));
+}
