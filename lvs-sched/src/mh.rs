@@ -18,6 +18,7 @@ use crate::tree::gcd;
 #[derive(Clone, Debug)]
 pub(crate) struct Mh {
     size: MhSize,
+    slots: u32,
     fallback: bool,
     port: bool,
     buckets: Vec<u32>,
@@ -37,6 +38,7 @@ impl Mh {
     pub(crate) const fn new(options: &Options) -> Self {
         Self {
             size: options.mh_size,
+            slots: options.mh_size.slots(),
             fallback: options.hash_fallback,
             port: options.hash_port,
             buckets: Vec::new(),
@@ -48,7 +50,7 @@ impl Mh {
     #[inline]
     fn bucket(&self, key: u32) -> usize {
         let low = self.reciprocal.wrapping_mul(u64::from(sip(key, MH_KEY_1)));
-        ((u128::from(low) * u128::from(self.size.slots())) >> 64) as usize
+        ((u128::from(low) * u128::from(self.slots)) >> 64) as usize
     }
 
     fn candidates(&self, backends: &Backends) -> Vec<Candidate> {
@@ -62,7 +64,7 @@ impl Mh {
         // Weights in as many bits as the table can tell apart.
         let length = u32::BITS - (greatest / divisor).leading_zeros();
         let shift = length.saturating_sub(self.size.weight_bits());
-        let slots = self.size.slots();
+        let slots = self.slots;
         backends
             .iter()
             .filter(|backend| backend.last_weight() > 0)
@@ -78,7 +80,7 @@ impl Mh {
 
 impl Table for Mh {
     fn fill(&mut self, backends: &Backends) {
-        let slots = self.size.slots();
+        let slots = self.slots;
         self.buckets.clear();
         let mut candidates = self.candidates(backends);
         if candidates.is_empty() {
@@ -116,7 +118,7 @@ impl Table for Mh {
             Availability::Unavailable if !self.fallback => return None,
             Availability::Unavailable | Availability::Excluded => {}
         }
-        let slots = self.size.slots();
+        let slots = self.slots;
         let others = (0..slots).filter_map(|step| {
             let offset = (first as u32 + step) % slots;
             occupant(&self.buckets, self.bucket(key.wrapping_add(offset)))
