@@ -99,6 +99,23 @@ fn turnover(bencher: &mut criterion::Bencher<'_>, mut pool: Pool<u32>, flows: &[
     });
 }
 
+/// The same where any connection may be the next to end.
+fn random_turnover(bencher: &mut criterion::Bencher<'_>, mut pool: Pool<u32>, flows: &[Flow]) {
+    let mut flows = flows.iter().cycle();
+    let mut open: Vec<_> = (0..2 * pool.len())
+        .filter_map(|_| pool.pick(flows.next().unwrap()))
+        .collect();
+    let mut random = 1_u64;
+    bencher.iter(|| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let ended = (random >> 33) as usize % open.len();
+        pool.close(open.swap_remove(ended));
+        open.extend(pool.pick(flows.next().unwrap()));
+    });
+}
+
 /// The plainest weighted least connection: everybody is looked at each time.
 struct Scan {
     weights: Vec<u32>,
@@ -156,7 +173,26 @@ fn connections(criterion: &mut Criterion) {
             turnover(bencher, pool(kind, BACKENDS), &flows)
         });
     }
-    // The most that a choice of lblcr can cost: a destination so busy that everybody serves it.
+    group.bench_function("wlc, ended at random", |bencher| {
+        random_turnover(bencher, pool(SchedulerKind::Wlc, BACKENDS), &flows);
+    });
+    // Each choice makes the chosen one worse, and nobody gets better.
+    group.bench_function("wlc, 500 come and go", |bencher| {
+        let mut pool = pool(SchedulerKind::Wlc, BACKENDS);
+        let mut open: Vec<_> = (0..2 * BACKENDS).filter_map(|_| pool.pick(&Flow::ANY)).collect();
+        bencher.iter_custom(|times| {
+            let begin = std::time::Instant::now();
+            for step in 0..2 * times {
+                if step / 500 % 2 == 0 {
+                    open.extend(pool.pick(&Flow::ANY));
+                } else {
+                    open.pop().into_iter().for_each(|ticket| pool.close(ticket));
+                }
+            }
+            begin.elapsed()
+        });
+    });
+    // The largest set of lblcr: a destination so busy that everybody serves it.
     group.bench_function("lblcr, all in one set", |bencher| {
         let mut pool = pool(SchedulerKind::Lblcr, BACKENDS);
         let mut open: VecDeque<_> = (0..8 * BACKENDS).filter_map(|_| pool.pick(&Flow::ANY)).collect();
@@ -205,6 +241,9 @@ fn growth(criterion: &mut Criterion) {
                 turnover(bencher, pool(SchedulerKind::Wlc, backends), &flows);
             },
         );
+        group.bench_function(BenchmarkId::new("wlc, ended at random", backends), |bencher| {
+            random_turnover(bencher, pool(SchedulerKind::Wlc, backends), &flows);
+        });
         group.bench_function(BenchmarkId::new("wrr select", backends), |bencher| {
             let mut pool = pool(SchedulerKind::Wrr, backends);
             bencher.iter(|| pool.select(&Flow::ANY));
@@ -248,6 +287,27 @@ fn shared(criterion: &mut Criterion) {
             });
         }
     }
+    for kind in [SchedulerKind::Wlc, SchedulerKind::Lc, SchedulerKind::Twos] {
+        let pool = SharedPool::new(kind);
+        pool.update(|edits| {
+            for number in 0..BACKENDS {
+                edits.add(number, Spec::new(weight(number))).unwrap();
+            }
+        });
+        let mut flows = flows.iter().cycle();
+        let mut open: VecDeque<_> = (0..2 * BACKENDS)
+            .filter_map(|_| pool.pick(flows.next().unwrap()))
+            .collect();
+        group.bench_function(
+            BenchmarkId::new(kind.name(), "1000, 2 open for each"),
+            |bencher| {
+                bencher.iter(|| {
+                    drop(open.pop_front());
+                    open.extend(pool.pick(flows.next().unwrap()));
+                });
+            },
+        );
+    }
     for backends in [16, BACKENDS] {
         let pool = RelaxedPool::new(SchedulerKind::Wlc).unwrap();
         for number in 0..backends {
@@ -255,9 +315,12 @@ fn shared(criterion: &mut Criterion) {
         }
         // It pays where back ends carry connections.
         let _open: Vec<_> = (0..100 * backends).map(|_| pool.pick()).collect();
-        group.bench_function(BenchmarkId::new("relaxed wlc, 100 open for each", backends), |bencher| {
-            bencher.iter(|| drop(pool.pick()));
-        });
+        group.bench_function(
+            BenchmarkId::new("relaxed wlc, 100 open for each", backends),
+            |bencher| {
+                bencher.iter(|| drop(pool.pick()));
+            },
+        );
     }
     group.finish();
 }

@@ -6,11 +6,11 @@
 //!
 //! `cargo run --manifest-path benches/lvs-sched/Cargo.toml --example pingora`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use lvs_sched::{Choices, Connection, Flow, SchedulerKind, SharedPool, Spec};
+use lvs_sched::{Choices, Connection, Flow, Pool, SchedulerKind, SharedPool, Spec};
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
 use pingora_load_balancing::{Backend, LoadBalancer};
 
@@ -60,18 +60,38 @@ impl BackendIter for Candidates {
     }
 }
 
+/// Lets pingora choose for a thousand clients, and checks each answer and each second choice against a pool of our own.
 fn main() -> std::io::Result<()> {
-    let balancer = LoadBalancer::<Maglev>::try_from_iter(["10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80"])?;
-    for client in [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 1]] {
-        let first = balancer.select(&client, 3).map(|backend| backend.addr);
+    let servers: [SocketAddr; 5] = core::array::from_fn(|host| ([10, 1, 0, 1 + host as u8], 80).into());
+    let balancer = LoadBalancer::<Maglev>::try_from_iter(servers)?;
+    let mut pool = Pool::new(SchedulerKind::Mh);
+    for server in servers {
+        pool.add(server, Spec::new(1).address(server))
+            .map_err(std::io::Error::other)?;
+    }
+    let mut shares = BTreeMap::<_, [u32; 2]>::new();
+    for number in 0..1_000_u32 {
+        let client = Ipv4Addr::from_bits(0xc000_0200 + number);
+        let key = client.octets();
+        let first = balancer.select(&key, servers.len()).expect("nobody is down");
         // The first choice refuses.
-        let second = balancer.select_with(&client, 3, |backend, _| Some(&backend.addr) != first.as_ref());
-        println!(
-            "{}: {}, else {}",
-            Ipv4Addr::from(client),
-            first.as_ref().map_or_else(String::new, ToString::to_string),
-            second.map_or_else(String::new, |backend| backend.addr.to_string())
+        let second = balancer
+            .select_with(&key, servers.len(), |backend, _| backend.addr != first.addr)
+            .expect("four others are there");
+        let flow = Flow::from_client((client, 0).into());
+        let expected: Vec<_> = pool.fallbacks(&flow).take(2).collect();
+        let expected: Vec<_> = expected.into_iter().filter_map(|id| pool.get(id)).collect();
+        let chosen = [&first, &second].map(|backend| backend.addr.as_inet());
+        assert_eq!(
+            chosen.as_slice(),
+            expected.into_iter().map(Some).collect::<Vec<_>>()
         );
+        for (choice, backend) in [first, second].into_iter().enumerate() {
+            shares.entry(backend.addr.to_string()).or_default()[choice] += 1;
+        }
+    }
+    for (server, [first, second]) in shares {
+        println!("{server}: first choice of {first} clients, second of {second}");
     }
     Ok(())
 }

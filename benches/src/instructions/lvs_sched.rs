@@ -33,9 +33,13 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("lvs_sched_turnover_lblcr", |times| {
         turnover(SchedulerKind::Lblcr, times)
     }),
-    ("lvs_sched_turnover_wlc_100000", |times| {
-        turnover_of(pool_of(SchedulerKind::Wlc, 100_000), times)
+    ("lvs_sched_burst_wlc", |times| {
+        burst(pool(SchedulerKind::Wlc), times)
     }),
+    ("lvs_sched_burst_wlc_100000", |times| {
+        burst(pool_of(SchedulerKind::Wlc, 100_000), times)
+    }),
+    ("lvs_sched_turnover_lblcr_one_set", one_set),
     ("lvs_sched_linear_scan", linear_scan),
     ("lvs_sched_select_wrr_worst", wrr_worst),
     ("lvs_sched_shared_rr", |times| shared(SchedulerKind::Rr, times)),
@@ -73,18 +77,35 @@ fn select(kind: SchedulerKind, times: u64) {
     }
 }
 
-fn turnover(kind: SchedulerKind, times: u64) {
-    turnover_of(pool(kind), times);
-}
-
 /// The oldest of a hundred connections ends, a new one comes.
-fn turnover_of(mut pool: Pool<()>, times: u64) {
+fn turnover(kind: SchedulerKind, times: u64) {
+    let mut pool = pool(kind);
     let mut open: VecDeque<_> = (0..100).filter_map(|number| pool.pick(&flow(number))).collect();
     for number in 0..times {
         if let Some(ticket) = open.pop_front() {
             pool.close(ticket);
         }
         open.extend(pool.pick(&flow(number)));
+    }
+}
+
+/// Connections come and none ends.
+fn burst(mut pool: Pool<()>, times: u64) {
+    let mut open = Vec::with_capacity(times as usize);
+    for number in 0..times {
+        open.extend(pool.pick(&flow(number)));
+    }
+}
+
+/// A destination so busy that everybody serves it.
+fn one_set(times: u64) {
+    let mut pool = pool(SchedulerKind::Lblcr);
+    let mut open: VecDeque<_> = (0..8_000).filter_map(|_| pool.pick(&Flow::ANY)).collect();
+    for _ in 0..times {
+        if let Some(ticket) = open.pop_front() {
+            pool.close(ticket);
+        }
+        open.extend(pool.pick(&Flow::ANY));
     }
 }
 
