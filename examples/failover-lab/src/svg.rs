@@ -63,14 +63,9 @@ pub fn draw(title: &str, set_up: &str, round: &Round) -> String {
             &x,
         );
     }
-    for (place, moment) in round.moments.iter().enumerate() {
+    let marks = spread(round.moments.iter().map(|moment| x(moment.at_ms)));
+    for (place, (moment, mark)) in round.moments.iter().zip(marks).enumerate() {
         let (at, number, y) = (x(moment.at_ms), place + 1, bottom + 52.0 + place as f64 * ROW);
-        // Those that fall together stand beside each other.
-        let beside = round.moments[..place]
-            .iter()
-            .filter(|other| (x(other.at_ms) - at).abs() < MARK)
-            .count();
-        let mark = at + beside as f64 * MARK;
         let _ = writeln!(
             svg,
             r#"<line class="moment" x1="{at:.1}" x2="{at:.1}" y1="{:.1}" y2="{bottom}"/>
@@ -86,6 +81,22 @@ pub fn draw(title: &str, set_up: &str, round: &Round) -> String {
         );
     }
     svg + "</svg>\n"
+}
+
+/// Where the marks of moments stand that lie here, in order: those that fall together stand beside each other, and none
+/// outside.
+fn spread(places: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut marks: Vec<f64> = Vec::new();
+    for at in places {
+        let free = marks.last().map_or(LEFT, |last| last + MARK);
+        marks.push(at.max(free));
+    }
+    let mut free = LEFT + WIDTH;
+    for mark in marks.iter_mut().rev() {
+        *mark = mark.min(free);
+        free = *mark - MARK;
+    }
+    marks
 }
 
 /// The figures of a round in a line.
@@ -220,6 +231,13 @@ mod tests {
         assert!(svg.contains("A &lt;killed&gt;") && svg.contains("B &amp; company"));
         // The page, the client's lane, and the time that B held the address.
         assert_eq!(svg.matches("<rect").count(), 3);
+    }
+
+    #[test]
+    fn marks_do_not_cover_each_other() {
+        let end = LEFT + WIDTH;
+        let marks = spread([200.0, 210.0, 230.0, 500.0, end - 5.0, end].into_iter());
+        assert_eq!(marks, [200.0, 218.0, 236.0, 500.0, end - MARK, end]);
     }
 
     #[test]
