@@ -100,8 +100,9 @@ impl LinuxHost {
 /// How densely packets come and go. Where thousands of them pass in a second it is the waking up for each that costs; so
 /// then a little is waited, and several are taken or sent at once.
 ///
-/// Packets count from the time at which the kernel received them, so leaving them for a moment postpones no decision, and no
-/// timer is waited past for them. Advertisements are sent up to [`REST`] late: a few hundredths of the shortest interval.
+/// Packets count from the time at which the kernel received them, so leaving them for a moment ([`LISTENING_REST`]) postpones
+/// no decision of a timer, and no timer is waited past for them. Advertisements are sent up to [`REST`] late: a few
+/// hundredths of the shortest interval.
 #[derive(Debug, Default)]
 struct Flow {
     received: Beat,
@@ -122,20 +123,24 @@ struct Beat {
 impl Flow {
     /// How long to leave everything where it is.
     fn rest(&mut self, now: Instant, armed: Option<Instant>) -> Option<Duration> {
-        let sends = self.sent.is_dense(now);
-        let free = armed.is_none_or(|armed| armed.saturating_since(now) > REST * 2);
-        let receives = self.received.is_dense(now) && free;
-        (sends || receives).then_some(REST)
+        let receives = self.received.is_dense(now, LISTENING_REST);
+        if self.sent.is_dense(now, REST) {
+            return Some(REST);
+        }
+        let free = armed.is_none_or(|armed| armed.saturating_since(now) > LISTENING_REST * 2);
+        (receives && free).then_some(LISTENING_REST)
     }
 }
 
 impl Beat {
-    fn is_dense(&mut self, now: Instant) -> bool {
+    /// `rest` is what is waited while it is dense, and no reason to think that it is not.
+    fn is_dense(&mut self, now: Instant, rest: Duration) -> bool {
         if !std::mem::take(&mut self.now) {
             return false;
         }
         let before = self.before.replace(now);
-        let soon = before.is_some_and(|before| now.saturating_since(before) < REST * 2);
+        let waited = if self.dense >= DENSE { rest } else { Duration::ZERO };
+        let soon = before.is_some_and(|before| now.saturating_since(before) < SOON + waited);
         self.dense = if soon { self.dense.saturating_add(1) } else { 0 };
         self.dense >= DENSE
     }
@@ -309,10 +314,13 @@ const DONE: u64 = 2;
 const WATCH: u64 = 3;
 const RECEIVE: u64 = 4;
 
-/// How long packets are left to gather, in both directions.
+/// How long what is to be sent is left to gather.
 const REST: Duration = Duration::from_micros(300);
-/// After how many that came within twice that time.
+/// How long what comes in is left to gather.
+const LISTENING_REST: Duration = Duration::from_millis(1);
+/// After how many that came so soon after the one before.
 const DENSE: u8 = 16;
+const SOON: Duration = Duration::from_micros(600);
 
 /// How many datagrams of notifications are read at once.
 const WATCH_BURST: usize = 16;
