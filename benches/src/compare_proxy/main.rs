@@ -207,6 +207,7 @@ fn ours() -> Result<()> {
         one_packet: false,
         persistence: None,
         proxy_protocol: None,
+        absent: Vec::new(),
         real_servers: reals()
             .map(|address| DesiredReal {
                 address,

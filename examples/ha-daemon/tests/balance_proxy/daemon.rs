@@ -70,11 +70,34 @@ impl<'a> Daemon<'a> {
             .collect()
     }
 
+    /// Has a browser draw the status page, light and dark, into a directory.
+    pub(crate) fn draw(&self, directory: &str, height: u32) {
+        for (number, name) in [(1, "light"), (0, "dark")] {
+            let mut browser = self.host.command("chromium-headless-shell");
+            let browser = browser
+                .args([
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--hide-scrollbars",
+                    "--virtual-time-budget=4000",
+                ])
+                .arg(format!("--blink-settings=preferredColorScheme={number}"))
+                .arg(format!("--user-data-dir={}/browser", self.directory.display()))
+                .arg(format!("--window-size=1120,{height}"))
+                .arg(format!("--screenshot={directory}/status-{name}.png"))
+                .arg(format!("http://{PAGE}/"));
+            assert!(browser.stderr(Stdio::null()).status().unwrap().success());
+        }
+    }
+
     pub(crate) fn reload(&self, configuration: &str) -> String {
         std::fs::write(self.directory.join("a.conf"), configuration).unwrap();
         self.ask(&["reload"])
     }
 }
+
+/// Where each shows its status, in a network of its own.
+const PAGE: &str = "127.0.0.1:9112";
 
 fn launch(host: &Namespace, directory: &std::path::Path, configuration: &str) -> Child {
     std::fs::write(directory.join("a.conf"), configuration).unwrap();
@@ -86,7 +109,9 @@ fn launch(host: &Namespace, directory: &std::path::Path, configuration: &str) ->
     let command = command
         .current_dir(directory)
         .args(["run", "-f", "a.conf", "--control", "sock"]);
-    let command = command.args(["--data-plane", "proxy"]).stdin(Stdio::null());
+    let command = command
+        .args(["--data-plane", "proxy", "--http", PAGE])
+        .stdin(Stdio::null());
     command
         .stdout(Stdio::null())
         .stderr(log.unwrap())

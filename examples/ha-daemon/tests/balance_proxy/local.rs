@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use failover_lab::namespace::Namespace;
 
-use crate::LIMIT;
 use crate::daemon::Daemon;
 use crate::server::RealServer;
+use crate::{LIMIT, until};
 
 fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([127, 0, 1, last], 80))
@@ -61,6 +61,34 @@ fn configuration(real_servers: &[u8]) -> String {
         sorry.port(),
         real_servers.iter().map(real_server).collect::<String>()
     )
+}
+
+/// The next check is ten minutes away, but who cannot be connected to is checked at once.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn a_real_server_that_refuses_clients_is_checked_at_once() {
+    let host = &Namespace::new().unwrap();
+    let start = |name, last| RealServer::start(host, name, address(last));
+    let (_a, b) = (start("a", 1), start("b", 2));
+    let daemon = Daemon::start(
+        host,
+        &configuration(&[1, 2]).replace("delay_loop 1", "delay_loop 600"),
+    );
+    until("both to be checked", || {
+        let status = daemon.status();
+        let reals = status["virtual_servers"][0]["real_servers"].as_array();
+        let checked = reals
+            .into_iter()
+            .flatten()
+            .filter(|real| real["checks"][0]["last_latency_us"].is_u64());
+        checked.count() == 2
+    });
+    wait_for(host, "ab");
+    drop(b);
+    wait_for(host, "a");
+    until("the check to find it out", || {
+        daemon.serving(0) == [address(1).to_string()]
+    });
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A pair of directors, three real servers and a client, as the articles build them: requests in turn, a real server dies and
 //! returns, all die and a sorry server answers, a director dies and is replaced.
+//!
+//! With `STATUS_PICTURES=DIRECTORY` a browser draws the status page on the way: the pictures of `README.md`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -177,6 +179,13 @@ fn real_servers_and_directors_die_and_return() {
         two.serving(0).len() == 3
     });
     assert_in_turn(&answers(client, WEB, 6), &NAMES);
+    if let Ok(directory) = std::env::var("STATUS_PICTURES") {
+        drop(servers.remove(1));
+        until("the dead real server to leave", || two.serving(0).len() == 2);
+        answers(client, WEB, 300);
+        two.draw(&directory, 1240);
+        servers.push(serve(&segment, 1));
+    }
     one.start_again(&configuration(0));
     until("the first director to return", || {
         holds(&segment, 0) && !holds(&segment, 1)
