@@ -43,7 +43,7 @@ use crate::error::Error;
 /// - UDP: a client stays with its real server until nothing has passed for `udp` seconds, 300 if nothing else is said; with
 ///   one-packet scheduling each datagram is scheduled by itself.
 /// - Real servers of weight 0 keep the connections they have. So do those that are taken out, for five minutes
-///   ([`farewell`](Self::farewell)), and a virtual server that is taken out.
+///   ([`with_farewell`](Self::with_farewell)), and a virtual server that is taken out.
 /// - There is a thread for each processor, at most 16. Connections take half of the descriptors that the process may have;
 ///   whoever finds no place waits in the kernel's queue, and of UDP the client that was silent for longest makes room.
 ///
