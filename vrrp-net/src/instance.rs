@@ -272,7 +272,8 @@ impl Instance {
     /// The link with a virtual MAC that an address lives on, if it lives on one: the interface it stands on, and the family
     /// of its MAC. `family` is that of the virtual router.
     ///
-    /// As with keepalived, an address of the other family that nothing more is said of is on the link of the others.
+    /// As with keepalived, an address of the other family that nothing more is said of is on the interface itself; and one on
+    /// the virtual router's own interface is behind the virtual MAC, whether that interface is named or not.
     pub(crate) fn virtual_link<'a>(
         &'a self,
         address: &'a VirtualAddress,
@@ -283,7 +284,11 @@ impl Instance {
             let on = address.device.as_deref().unwrap_or(&self.interface);
             return Some((on, address.family()));
         }
-        let with_the_others = self.virtual_mac.is_some() && address.device.is_none();
+        let on_own_interface = address
+            .device
+            .as_ref()
+            .is_none_or(|device| *device == self.interface);
+        let with_the_others = self.virtual_mac.is_some() && on_own_interface && address.family() == family;
         with_the_others.then_some((&self.interface, family))
     }
 

@@ -235,7 +235,7 @@ fn measure() -> ExitCode {
     };
     let figures = match what.as_deref() {
         Some("garbage") => programs.garbage(kind),
-        Some("cost") => programs.cost(kind, Duration::from_secs(10)),
+        Some("cost") => programs.cost(kind, 200, Duration::from_secs(10)),
         Some("memory") => programs.memory(kind, 1000),
         Some("restart") => programs.restart(kind),
         Some("lease") => programs.lease(1000, Duration::from_secs(10)),

@@ -97,22 +97,21 @@ impl Programs {
         })
     }
 
-    /// Microseconds of processor time for each advertisement sent and for each received, at 20,000 a second: 200 routers
-    /// at 10 ms, their phases spread, over `time`.
+    /// Microseconds of processor time for each advertisement sent and for each received by so many routers at 10 ms, their
+    /// phases spread, over `time`. 200 of them are 20,000 a second.
     ///
     /// # Errors
     /// What the system says, and when the routers do not become active.
-    pub fn cost(&self, kind: Kind, time: Duration) -> io::Result<Vec<Figure>> {
-        const ROUTERS: usize = 200;
+    pub fn cost(&self, kind: Kind, routers: usize, time: Duration) -> io::Result<Vec<Figure>> {
         let segment = Segment::build(1, 2)?;
         let watch = AddressWatch::start(segment.host(0))?;
         let spec = |priority| DirectorSpec {
-            stagger: Duration::from_millis(10) / 200,
-            ..many(ROUTERS, 1, priority)
+            stagger: Duration::from_millis(10) / u32::try_from(routers).unwrap_or(u32::MAX),
+            ..many(routers, 1, priority)
         };
         let active = self.start(kind, &segment, 0, &spec(HIGH))?;
         wait_for(PATIENCE, "the routers to become active", || {
-            watch.present().len() >= ROUTERS
+            watch.present().len() >= routers
         })?;
         let standby = self.start(kind, &segment, 1, &spec(LOW))?;
         std::thread::sleep(Duration::from_secs(2));

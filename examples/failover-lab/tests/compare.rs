@@ -5,6 +5,7 @@ use failover_lab::director::Kind;
 use failover_lab::lab::{self, Fault, Plan};
 use failover_lab::measure::Programs;
 use failover_lab::story::{Round, tell};
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_failover-lab");
 
@@ -62,6 +63,24 @@ fn a_restart_within_the_lease_costs_nothing() {
     // A machine that stalls for two seconds just then lets the lease end.
     let mut tries = (0..3).map(|_| programs().restart(Kind::Ours).unwrap()[0].value);
     assert!(tries.any(|missing| missing == 0.0));
+}
+
+/// A quarter of the rate that `cargo xtask compare cost` measures at, so that keepalived keeps up with it on most machines. The
+/// ratio is a third there; here, unoptimised and beside whatever else runs, it is only held to be nothing like twice.
+#[test]
+#[ignore = "needs root, network namespaces and keepalived"]
+fn an_advertisement_takes_no_more_processor_time() {
+    let mut ratios = Vec::new();
+    for _ in 0..4 {
+        let cost = |kind| programs().cost(kind, 50, Duration::from_secs(2)).unwrap();
+        let (ours, theirs) = (cost(Kind::Ours), cost(Kind::Keepalived));
+        let ratio = |place: usize| ours[place].value / theirs[place].value;
+        ratios.push((ratio(0), ratio(1)));
+        if ratio(0) < 1.5 && ratio(1) < 1.5 {
+            return;
+        }
+    }
+    panic!("sending and receiving, beside keepalived's: {ratios:?}");
 }
 
 #[test]

@@ -284,6 +284,7 @@ fn addresses_on_other_interfaces_can_have_the_virtual_mac_too() {
         .adver_interval(AdverInterval::from_centiseconds(10).unwrap())
         .virtual_mac(VirtualMac::standard())
         .address(address("10.78.1.4/24"))
+        .address(address("10.78.1.5/24").device("eth1"))
         .address(address("fd78::1:4/64").excluded());
     let mut running = Running::start(&lab, 0, vec![everywhere, one, same_number]);
     running.wait_active();
@@ -294,10 +295,11 @@ fn addresses_on_other_interfaces_can_have_the_virtual_mac_too() {
     assert_line(&shown, &["eth1 ", "10.78.1.3/24"]);
     assert_line(&shown, &["vrrp2.7 ", "10.78.1.4/24"]);
     let links = show(&lab, "-o link show");
-    // Of the other family: behind its own MAC where that is asked for, else with the others.
+    assert_line(&shown, &["vrrp2.7 ", "10.78.1.5/24"]);
+    // Of the other family: behind its own MAC where that is asked for, else behind none.
     assert_line(&shown, &["vrrp6.7 ", "fd77::1:1/64"]);
     assert_line(&shown, &["eth1 ", "fd78::1:3/64"]);
-    assert_line(&shown, &["vrrp2.7 ", "fd78::1:4/64"]);
+    assert_line(&shown, &["eth1 ", "fd78::1:4/64"]);
     assert_line(&links, &["vrrp6.7@eth0", &written(virtual_mac(true))]);
     assert_line(&links, &["vrrp1.7@eth1", &written(virtual_mac(false))]);
     assert_line(&links, &["vrrp2.7@eth1", &written(virtual_mac(false))]);

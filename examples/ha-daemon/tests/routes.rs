@@ -1,4 +1,5 @@
-//! What a keepalived.conf puts on a host besides virtual addresses: static addresses and routes, virtual routes and rules.
+//! What a keepalived.conf puts on a host besides virtual addresses: static addresses and routes, virtual routes and rules,
+//! macvlans.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod lab;
@@ -42,6 +43,38 @@ fn static_objects_stay_and_virtual_ones_move_with_the_role() {
     assert_eq!(running.wait(), Some(0));
     assert!(!first.holds(FIXED) && !first.holds(VIP));
     assert_eq!(all(&first), [false; 4]);
+}
+
+/// As keepalived 2.2.7 places them. `no_accept` is said to be impossible where it is, and is no reason not to start.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn addresses_are_behind_the_macs_that_are_asked_for() {
+    let Pair {
+        first,
+        second: _second,
+    } = Pair::new();
+    first.write(
+        CONFIG,
+        &format!(
+            "vrrp_instance A {{\n interface {INTERFACE}\n virtual_router_id 7\n priority 200\n version 3\n\
+             advert_int 0.1\n use_vmac\n use_vmac_addr\n no_accept\n virtual_ipaddress {{\n {VIP}\n }}\n\
+             virtual_ipaddress_excluded {{\n {FIXED} dev {INTERFACE}\n fd00:7::1/64\n }}\n}}\n"
+        ),
+    );
+    let ours = env!("CARGO_BIN_EXE_ha-daemon");
+    let mut running = first.start(ours, &["run", "--config", CONFIG]);
+    let on = |link: &str| first.run("ip", &["-o", "addr", "show", "dev", link]).1;
+    until("the addresses to come", || {
+        on("vrrp.7").contains(VIP) && on("vrrp.7").contains(FIXED) && on("vrrp6.7").contains("fd00:7::1")
+    });
+    let links = first.run("ip", &["-o", "link", "show"]).1;
+    assert!(
+        links.contains("00:00:5e:00:01:07") && links.contains("00:00:5e:00:02:07"),
+        "{links}"
+    );
+    running.signal("-TERM");
+    assert_eq!(running.wait(), Some(0));
+    assert!(!first.run("ip", &["-o", "link", "show"]).1.contains("vrrp"));
 }
 
 /// Whether each route and the rule is there.
