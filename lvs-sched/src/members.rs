@@ -236,3 +236,27 @@ fn lighter(a: BackendRef<'_>, b: BackendRef<'_>) -> bool {
 const LARGE: usize = 16;
 /// How many changes a set may miss before it looks at all its members anew.
 const REMEMBERED: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_told_while_they_are_remembered() {
+        let mut changes = Changes::new();
+        let since = |changes: &Changes, seen, limit| -> Option<Vec<u32>> {
+            changes.since(seen, limit).map(Iterator::collect)
+        };
+        assert_eq!(since(&changes, 0, 0), Some(Vec::new()));
+        (0..3_000).for_each(|slot| changes.note(slot));
+        assert_eq!(since(&changes, 2_998, 2), Some(alloc::vec![2_998, 2_999]));
+        assert_eq!(since(&changes, 2_997, 2), None);
+        let all = (3_000 - REMEMBERED as u32..3_000).collect();
+        assert_eq!(
+            since(&changes, (3_000 - REMEMBERED) as u64, usize::MAX),
+            Some(all)
+        );
+        assert_eq!(since(&changes, (3_000 - REMEMBERED) as u64 - 1, usize::MAX), None);
+        assert_eq!(since(&changes, 3_000, 0), Some(Vec::new()));
+    }
+}

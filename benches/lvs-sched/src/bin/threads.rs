@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use lvs_sched::{Flow, Options, RelaxedPool, SchedulerKind, SharedPool, Spec};
 
-const EACH: u32 = 400_000;
-const ROUNDS: u32 = 5;
+/// So few that a round is mostly over before somebody else gets the processor.
+const EACH: u32 = 50_000;
+const ROUNDS: u32 = 30;
 
 fn flow(number: u32) -> Flow {
     Flow::from_client(SocketAddr::from((
