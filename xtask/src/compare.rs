@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::process::{self, Result, cargo, has_program, root};
+use crate::vm;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -42,6 +43,8 @@ enum What {
     Memory,
     /// The whole daemon with 1,000 routers: start, reload, status, memory, stop
     Daemon,
+    /// IPVS with 1,000 virtual servers of 10 real servers each, in the kernel laboratory: start, reload, memory, rest
+    Balance,
     /// A paused active router wakes: how often the role changes hands (once is right)
     Pause,
     /// A partition heals: the client's second gap
@@ -60,6 +63,8 @@ enum Method {
     Daemon,
     /// By [`proxy`].
     Proxy,
+    /// By [`balance`].
+    Balance,
 }
 
 struct Story {
@@ -88,6 +93,33 @@ struct Figures {
     allowed: Option<f64>,
 }
 
+/// Runs the test of the balance suite that counts, optimised, in the kernel laboratory.
+fn balance() -> Result {
+    process::run(&mut cargo(&["build", "--release", "-p", "ha-daemon"]))?;
+    let suite = [
+        "test",
+        "--release",
+        "--no-run",
+        "-p",
+        "ha-daemon",
+        "--test",
+        "balance",
+    ];
+    let binary = process::executable(&suite, "balance")?;
+    let daemon = root().join("target/release/ha-daemon");
+    let luggage = vm::Luggage {
+        files: vec![daemon],
+        programs: vec!["keepalived".to_owned()],
+        environment: vec![("SCALE_SERVERS".to_owned(), "1000".to_owned())],
+        timeout: None,
+    };
+    let arguments = ["scale", "--ignored", "--nocapture"];
+    match vm::run_tests(vm::NEWEST, &binary, &arguments, &luggage, |_| ())? {
+        (_, true) => Ok(()),
+        (_, false) => Err("the measurement failed".into()),
+    }
+}
+
 /// Of 20,000 a second, and how many it has to be.
 const RATE: &str = "advertisements a second";
 const KEPT_UP: f64 = 18_000.0;
@@ -111,7 +143,7 @@ pub(crate) fn run(options: &Options) -> Result {
         None => {
             if wanted
                 .iter()
-                .any(|what| !matches!(what, What::Daemon | What::Proxy))
+                .any(|what| !matches!(what, What::Daemon | What::Proxy | What::Balance))
             {
                 process::run(&mut cargo(&["build", "--release", "-p", "failover-lab"]))?;
             }
@@ -131,6 +163,10 @@ pub(crate) fn run(options: &Options) -> Result {
             Method::Measure(word) => measure(&program, word, usize::from(options.rounds))?,
             Method::Proxy => {
                 proxy(options.rounds)?;
+                continue;
+            }
+            Method::Balance => {
+                balance()?;
                 continue;
             }
             Method::Daemon => daemon::measure(options.program.as_deref(), usize::from(options.rounds))?,
@@ -217,6 +253,7 @@ impl What {
             Self::Garbage => return Method::Measure("garbage"),
             Self::Daemon => return Method::Daemon,
             Self::Proxy => return Method::Proxy,
+            Self::Balance => return Method::Balance,
             Self::Cost => return Method::Measure("cost"),
             Self::Memory => return Method::Measure("memory"),
             Self::Restart => return Method::Measure("restart"),

@@ -43,6 +43,7 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::IpvsKernel(vm::NEWEST),
             Need::Binary("ha-daemon"),
             Need::Program("keepalived"),
+            Need::Program("prlimit"),
         ],
     },
     Suite {

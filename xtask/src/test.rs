@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -79,6 +80,7 @@ pub(crate) fn run(options: &Options) -> Result {
                 if options.long {
                     let long = (LONG.to_owned(), "1".to_owned());
                     luggage.environment.push(long);
+                    luggage.timeout = Some(LONG_LIMIT);
                 }
                 vm::run_tests(kernels, &binary, &arguments, &luggage, |line| counts.add(line))?
             }
@@ -229,6 +231,9 @@ impl Counts {
 
 /// The variable that tells tests to take their time.
 const LONG: &str = "LONG_TESTS";
+
+/// What a long suite may take in a virtual machine.
+const LONG_LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -67,6 +67,8 @@ pub(crate) struct Luggage {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) programs: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
+    /// How long it may take, where that is longer than usual.
+    pub(crate) timeout: Option<Duration>,
 }
 
 pub(crate) fn run(options: &Options) -> Result {
@@ -166,7 +168,7 @@ pub(crate) fn run_tests(
         let mut command = vec![binary.to_string_lossy().into_owned()];
         command.extend(arguments.iter().map(|word| (*word).to_owned()));
         let mut lab = Lab::new(*kernel);
-        lab.timeout = SUITE_TIMEOUT;
+        lab.timeout = luggage.timeout.unwrap_or(SUITE_TIMEOUT);
         for file in &luggage.files {
             lab.file(file, file);
         }

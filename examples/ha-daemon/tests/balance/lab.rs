@@ -248,6 +248,19 @@ impl Process {
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(&mut self) {
         self.signal("TERM");
+        self.wait();
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(&mut self) {
         self.child.wait().unwrap();
     }
 

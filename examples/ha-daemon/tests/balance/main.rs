@@ -3,9 +3,11 @@
 //!
 //! `cargo xtask test -p ha-daemon` boots such a kernel where the host's own is none.
 
+mod chaos;
 mod lab;
 mod reload;
 mod roles;
+mod scale;
 mod stories;
 mod tables;
 mod world;
