@@ -258,7 +258,13 @@ impl What {
             Self::Memory => return Method::Measure("memory"),
             Self::Restart => return Method::Measure("restart"),
             Self::Detection => ("kill", "1", "0.01", &["detection_ms", "announced_ms"], "taker"),
-            Self::Takeover => ("kill", "200", "0.01", &["last_address_ms", "gap_ms"], "taker"),
+            Self::Takeover => (
+                "kill",
+                "200",
+                "0.01",
+                &["last_address_ms", "last_detection_ms"],
+                "taker",
+            ),
             Self::Mass => (
                 "kill",
                 "1000",
