@@ -78,13 +78,13 @@ pub(crate) fn serve(address: SocketAddr) -> Result<()> {
 /// Connects, asks, reads to the end and begins anew, so many at once. Prints how often that was done.
 pub(crate) fn connect(front: SocketAddr, at_once: usize, time: Duration) -> Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    let mut clients: HashMap<u64, (OwnedFd, usize)> = HashMap::new();
+    let mut clients: Vec<(OwnedFd, usize)> = Vec::new();
     let mut buffer = vec![0; 4096];
     let mut events: Vec<Event> = Vec::with_capacity(256);
     let (mut done, mut failed) = (0_u64, 0_u64);
     let begun = Instant::now();
-    for _ in 0..at_once {
-        begin(&epoll, front, &mut clients)?;
+    for name in 0..at_once {
+        clients.push((begin(&epoll, front, name)?, 0));
     }
     while begun.elapsed() < time {
         events.clear();
@@ -94,16 +94,11 @@ pub(crate) fn connect(front: SocketAddr, at_once: usize, time: Duration) -> Resu
         };
         epoll::wait(&epoll, spare_capacity(&mut events), Some(&patience))?;
         for event in &events {
-            let (flags, data) = (event.flags, event.data);
-            let Some((client, read)) = clients.get_mut(&data.u64()) else {
+            let data = event.data;
+            let name = usize::try_from(data.u64())?;
+            let Some((client, read)) = clients.get_mut(name) else {
                 continue;
             };
-            if flags.contains(EventFlags::OUT) && !flags.contains(EventFlags::IN) && *read == 0 {
-                let _ = send(&*client, &REQUEST, SendFlags::NOSIGNAL);
-            }
-            if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                continue;
-            }
             let is_over = loop {
                 match recv(&*client, &mut buffer[..], RecvFlags::empty()) {
                     Ok((0, _)) => break true,
@@ -117,8 +112,7 @@ pub(crate) fn connect(front: SocketAddr, at_once: usize, time: Duration) -> Resu
                     true => done += 1,
                     false => failed += 1,
                 }
-                clients.remove(&data.u64());
-                begin(&epoll, front, &mut clients)?;
+                (*client, *read) = (begin(&epoll, front, name)?, 0);
             }
         }
     }
@@ -129,13 +123,13 @@ pub(crate) fn connect(front: SocketAddr, at_once: usize, time: Duration) -> Resu
     Ok(())
 }
 
-fn begin(epoll: &OwnedFd, front: SocketAddr, clients: &mut HashMap<u64, (OwnedFd, usize)>) -> Result<()> {
+fn begin(epoll: &OwnedFd, front: SocketAddr, name: usize) -> Result<OwnedFd> {
     let client = open(front)?;
-    let name = u64::try_from(client.as_raw_fd())?;
-    let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
-    epoll::add(epoll, &client, EventData::new_u64(name), flags)?;
-    clients.insert(name, (client, 0));
-    Ok(())
+    // Over loopback it is connected by now.
+    let _ = send(&client, &REQUEST, SendFlags::NOSIGNAL);
+    let flags = EventFlags::IN | EventFlags::ET;
+    epoll::add(epoll, &client, EventData::new_u64(name as u64), flags)?;
+    Ok(client)
 }
 
 /// Reads as much as comes by so many connections. Prints how many megabytes.
