@@ -24,6 +24,21 @@ struct State {
     merged: u64,
 }
 
+impl State {
+    fn number(&mut self, happening: Happening) -> Event {
+        self.sequence += 1;
+        Event {
+            sequence: self.sequence,
+            time: SystemTime::now(),
+            object: happening.object,
+            kind: happening.kind,
+            priority: happening.priority,
+            reason: happening.reason,
+            merged: 0,
+        }
+    }
+}
+
 impl EventHub {
     /// A hub with these scripts and nobody else yet.
     pub fn new(scripts: ScriptNotifier) -> Self {
@@ -41,16 +56,7 @@ impl EventHub {
     /// Makes an event of what happened, and hands it to everybody.
     pub fn publish(&self, happening: Happening) -> Event {
         let mut state = self.lock();
-        state.sequence += 1;
-        let event = Event {
-            sequence: state.sequence,
-            time: SystemTime::now(),
-            object: happening.object,
-            kind: happening.kind,
-            priority: happening.priority,
-            reason: happening.reason,
-            merged: 0,
-        };
+        let event = state.number(happening);
         // Handing over never waits, so the order of the numbers is the order of delivery.
         self.scripts.send(&event);
         for courier in state.notifiers.iter().map(Arc::as_ref).chain(&state.watchers) {
@@ -60,7 +66,14 @@ impl EventHub {
         event
     }
 
-    /// The events from now on.
+    /// Makes an event of what is so already, and hands it to these only.
+    pub(crate) fn repeat(&self, happening: Happening, to: &[Arc<Courier>]) {
+        let event = self.lock().number(happening);
+        for courier in to {
+            courier.send(event.clone());
+        }
+    }
+
     /// The events from now on; `None` if there is no thread for one more who watches. A receiver that is slow gets the
     /// latest state of each object and the number of those it missed.
     pub fn watch(&self) -> Option<mpsc::Receiver<Event>> {

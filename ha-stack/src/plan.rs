@@ -48,6 +48,8 @@ pub struct Plan {
     pub balance: BalancePlan,
     /// Named pipes that get a line for each event.
     pub fifos: Vec<FifoPlan>,
+    /// After each reload the pipes get the state of every virtual router and sync group once more.
+    pub states_on_reload: bool,
     /// Who gets mail.
     #[cfg(feature = "mail")]
     pub mail: Option<MailSettings>,

@@ -158,6 +158,24 @@ impl Registrar {
         }
     }
 
+    /// What was told last of every virtual router and sync group.
+    pub(crate) fn states(&self) -> Vec<Happening> {
+        let book = self.book.lock();
+        let mut serials: Vec<&u64> = book.records.keys().collect();
+        serials.sort_unstable();
+        let routers = serials.into_iter().filter_map(|serial| {
+            let record = book.records.get(serial)?;
+            Some(record.happening(EventKind::State(record.told?), None))
+        });
+        let groups = book.groups.iter().map(|(name, state)| Happening {
+            object: Object::Group(Arc::clone(name)),
+            kind: EventKind::State(*state),
+            priority: 0,
+            reason: None,
+        });
+        routers.chain(groups).collect()
+    }
+
     /// No more virtual routers will come.
     pub(crate) fn close(&self) {
         self.sender.close_channel();

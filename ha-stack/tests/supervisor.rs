@@ -336,8 +336,11 @@ fn scripts_and_pipes_are_told_in_keepalived_s_words_to_the_last() {
     let copy = format!("exec cat \"$1\" > {}", directory.join("copy").display());
     pipe.reader = Some(CommandLine::new(["/bin/sh", "-c", &copy, "sh"]).unwrap());
     only.fifos.push(pipe);
-    let host = host(&segment, "10.0.0.1", only);
+    only.states_on_reload = true;
+    let host = host(&segment, "10.0.0.1", only.clone());
     wait(&host.events, "VI_1", "MASTER");
+    // The pipe is told once more, the scripts are not.
+    assert_eq!(host.supervisor.reload(only).unwrap(), [""; 0]);
     host.supervisor.stop().unwrap();
     wait(&host.events, "VI_1", "STOP");
     assert_eq!(
@@ -347,7 +350,9 @@ fn scripts_and_pipes_are_told_in_keepalived_s_words_to_the_last() {
     assert!(!segment.holds(host.id, VIP.parse().unwrap()));
     let copied = std::fs::read_to_string(directory.join("copy")).unwrap();
     assert!(
-        copied.starts_with("INSTANCE \"VI_1\" BACKUP 100\nINSTANCE \"VI_1\" MASTER 100\n"),
+        copied.starts_with(
+            "INSTANCE \"VI_1\" BACKUP 100\nINSTANCE \"VI_1\" MASTER 100\nINSTANCE \"VI_1\" MASTER 100\n"
+        ),
         "{copied}"
     );
     std::fs::remove_dir_all(&directory).unwrap();

@@ -178,8 +178,9 @@ impl Driver {
         self.seats.insert(key, seat);
         self.find_native(key);
         self.note_addresses(key);
-        self.join_group(key, now);
+        // What is known of its interface comes first: a member that has not heard of it yet would be a fault of the others.
         self.refresh_slot(slot, now);
+        self.join_group(key, now);
         self.start(key, now);
         self.finish_pass(now);
         Ok(RouterHandle {

@@ -368,6 +368,49 @@ fn the_service_manager_is_told_what_goes_on() {
 
 #[test]
 #[ignore = "needs root and network namespaces"]
+fn killed_in_the_middle_of_a_reload_its_successor_makes_it_whole() {
+    let Pair {
+        first,
+        second: _second,
+    } = Pair::new();
+    let fast = " version 3\n advert_int 0.1";
+    // Of twenty virtual routers one stays, and the others have other addresses each time.
+    let text = |round: u8| {
+        let others = (2..22).map(|vrid| {
+            instance(
+                &format!("V{vrid}"),
+                vrid,
+                150,
+                &format!("10.2.{vrid}.{round}"),
+                fast,
+            )
+        });
+        instance("STAYS", WATCHED, 200, VIP, fast) + &others.collect::<String>()
+    };
+    let all = |round: u8| (2..22).all(|vrid| first.holds(&format!("10.2.{vrid}.{round}")));
+    let run = ["run", "--config", CONFIG];
+    first.write(CONFIG, &text(1));
+    let mut daemon = first.start(OURS, &run);
+    until("the addresses to be there", || first.holds(VIP) && all(1));
+    for (round, pause) in (2..).zip([0, 1, 4, 16]) {
+        first.write(CONFIG, &text(round));
+        daemon.signal("-HUP");
+        std::thread::sleep(Duration::from_millis(pause));
+        daemon.signal("-KILL");
+        daemon.wait();
+        daemon = first.start(OURS, &run);
+        until("the new addresses to be there", || first.holds(VIP) && all(round));
+        until("the old ones to be gone", || {
+            (2..22).all(|vrid| !first.holds(&format!("10.2.{vrid}.{}", round - 1)))
+        });
+    }
+    assert_eq!(ask(&first, &["stop"]), "stopped\n");
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!first.holds(VIP));
+}
+
+#[test]
+#[ignore = "needs root and network namespaces"]
 fn whoever_looks_at_keepalived_from_outside_finds_what_it_looks_for() {
     let Pair {
         first,

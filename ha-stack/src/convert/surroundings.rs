@@ -40,6 +40,7 @@ pub(super) fn convert(context: &mut Context<'_>) {
             pipe(context, subject, fifo, reader.as_ref());
         }
     }
+    context.conversion.plan.states_on_reload = global.fifo_write_vrrp_states_on_reload;
     #[cfg(feature = "mail")]
     mail(context);
 }

@@ -86,6 +86,13 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     {
         *end = None;
     }
+    let is_reload = !running.plan.virtual_routers.is_empty();
+    if is_reload && plan.states_on_reload {
+        let pipes: Vec<Arc<Courier>> = running.fifos.iter().map(|(_, pipe)| Arc::clone(pipe)).collect();
+        for state in shared.registrar.states() {
+            shared.hub.repeat(state, &pipes);
+        }
+    }
     running.plan = plan;
     set_trackers(trackers, &running.plan, &tracked);
     #[cfg(feature = "balance")]

@@ -121,7 +121,7 @@ block! {
         /// What reads it.
         lvs_notify_fifo_script: Option<Command> = ["lvs_notify_fifo_script"], SCRIPT, "none", YES;
         /// Writes all states to the FIFOs after a reload.
-        fifo_write_vrrp_states_on_reload: bool = ["fifo_write_vrrp_states_on_reload"], FLAG, "off", no("states are written when they change");
+        fifo_write_vrrp_states_on_reload: bool = ["fifo_write_vrrp_states_on_reload"], FLAG, "off", YES;
         /// Writes priorities to the FIFOs too.
         vrrp_notify_priority_changes: Option<bool> = ["vrrp_notify_priority_changes"], BOOL, "off", YES;
         /// Run before anything else; what it prepares is there when the rest starts.
