@@ -317,6 +317,39 @@ fn what_is_long_arrives_whole_both_ways_while_the_reader_is_slow() {
     assert!(answer == long, "{} of {} bytes", answer.len(), long.len());
 }
 
+/// What was long and becomes many short pieces, read slowly, leaves the pipe and still arrives.
+#[test]
+fn what_is_long_first_and_then_short_arrives_whole() {
+    let listener = Listener::bind("127.0.0.1:0").unwrap();
+    let front = free();
+    let mut plane = ProxyPlane::start(false).unwrap();
+    applied(&mut plane, &table(front, &[(listener.local_addr().unwrap(), 1)]));
+    let mut client = TcpStream::connect(front).unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    let sending = std::thread::spawn(move || {
+        for _ in 0..3 {
+            server.write_all(&vec![1; 4 << 20]).unwrap();
+            for _ in 0..600 {
+                server.write_all(&[2; 100]).unwrap();
+                std::thread::yield_now();
+            }
+        }
+    });
+    let (mut ones, mut twos) = (0, 0);
+    let mut piece = vec![0; 3000];
+    loop {
+        let read = client.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        ones += piece[..read].iter().filter(|byte| **byte == 1).count();
+        twos += piece[..read].iter().filter(|byte| **byte == 2).count();
+    }
+    sending.join().unwrap();
+    assert_eq!((ones, twos), (12 << 20, 180_000));
+}
+
 /// A real server of UDP that answers with its name and what it was sent.
 fn datagrams(name: &'static str) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

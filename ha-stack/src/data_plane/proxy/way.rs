@@ -127,9 +127,13 @@ impl Way {
         (to, to_is): (&OwnedFd, &mut Ready),
         desk: &mut Desk,
     ) -> Result<usize, Errno> {
+        if self.little >= LITTLE {
+            self.rest(desk);
+            self.little = 0;
+        }
         if self.pipe.is_none() && self.much >= MUCH && !self.copy_only {
             self.pipe = desk.pipes.take();
-            (self.much, self.little) = (0, 0);
+            self.much = 0;
         }
         if let Some(pipe) = &mut self.pipe {
             let read = match pipe.fill(from) {
@@ -141,14 +145,14 @@ impl Way {
                 }
                 other => other?,
             };
+            self.little = if read < SHORT {
+                self.little.saturating_add(1)
+            } else {
+                0
+            };
             self.ended = read == 0;
-            self.little = if read < SHORT { self.little + 1 } else { 0 };
-            if self.ended || self.little >= LITTLE {
-                // What it holds goes on by copying no more than by itself: it is written first.
-                self.write(to, to_is);
-                if pipe_is_empty(self.pipe.as_ref()) {
-                    self.rest(desk);
-                }
+            if self.ended {
+                self.rest(desk);
             }
             return Ok(read);
         }
