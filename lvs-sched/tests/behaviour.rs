@@ -430,3 +430,30 @@ fn options_and_names_are_data() {
     let spec: Spec = serde_json::from_str(r#"{"weight": 3, "upper": 10}"#).unwrap();
     assert_eq!(spec, Spec::new(3).thresholds(10, 0));
 }
+
+/// What a destination of `lblcr` remembers keeps the place of a back end that left, and gives it back: when the destination is
+/// forgotten, and when its set has grown too large.
+#[test]
+fn lblcr_lets_go_of_back_ends_that_left() {
+    for (each, expiration, most) in [(10, 60, 60), (400, 86_400, 80)] {
+        let clock = Simulated::new(1);
+        let options = Options::default().expiration(Duration::from_secs(expiration));
+        let mut pool = Pool::with_environment(SchedulerKind::Lblcr, &options, clock.clone());
+        let mut places = BTreeMap::new();
+        for round in 0..400_u32 {
+            let id = pool.add(round, Spec::new(1)).unwrap();
+            let place = id.to_string().split('.').next().map(str::to_owned);
+            places.insert(place, id);
+            let flow = Flow {
+                destination: Ipv4Addr::from_bits(round / each).into(),
+                ..Flow::ANY
+            };
+            let ticket = pool.pick(&flow).unwrap();
+            assert_eq!(ticket.id(), id);
+            pool.close(ticket);
+            pool.remove(id).unwrap();
+            clock.advance(Duration::from_secs(60));
+        }
+        assert!(places.len() < most, "{} places", places.len());
+    }
+}
