@@ -4,8 +4,8 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipvs_netlink::{Client, Table};
@@ -43,8 +43,9 @@ impl Segment {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        load_modules();
         let switch = format!("lb{}-{number}", std::process::id());
-        add_namespace(&switch);
+        ip(&["netns", "add", &switch]);
         ip(&["-n", &switch, "link", "add", "br0", "type", "bridge"]);
         ip(&["-n", &switch, "link", "set", "br0", "up"]);
         Self {
@@ -57,7 +58,7 @@ impl Segment {
     pub(crate) fn host(&self, name: &str, addresses: &[&str]) -> Host {
         let namespace = format!("{}-{name}", self.switch);
         let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
-        add_namespace(&namespace);
+        ip(&["netns", "add", &namespace]);
         ip(&[
             "-n",
             &self.switch,
@@ -319,14 +320,29 @@ fn file_of(role: &str) -> String {
     role.replace([' ', '/'], "-")
 }
 
-/// One after the other: the first one prepares the place where they all are.
-fn add_namespace(name: &str) {
-    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
-    let _guard = ONE_BY_ONE.lock().unwrap();
-    ip(&["netns", "add", name]);
+/// Loads what is used here. The kernel does so itself when it is asked for something, but of two who ask at the same time
+/// one is told that there is no such thing.
+fn load_modules() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let schedulers = "rr wrr lc wlc lblc lblcr dh sh mh sed nq fo ovf twos pe_sip";
+        let schedulers = schedulers.split(' ').map(|name| format!("ip_vs_{name}"));
+        for module in ["veth", "bridge", "ip_vs"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(schedulers)
+        {
+            // Where it is built in, or an older kernel has none, there is nothing to load.
+            let mut modprobe = Command::new("modprobe");
+            let _ = modprobe.args(["-q", &module]).status();
+        }
+    });
 }
 
+/// One after the other: the first of a kind prepares what the others need.
 fn ip(words: &[&str]) {
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    let _guard = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let status = Command::new("ip").args(words).status().unwrap();
     assert!(status.success(), "ip {words:?}");
 }
@@ -336,6 +352,8 @@ const LOG: &str = "log";
 
 /// They come along in the program, which runs on another machine.
 const FIXTURES: &[(&str, &str)] = &[
+    ("both.conf", include_str!("../fixtures/ipvs/both.conf")),
+    ("both.rules", include_str!("../fixtures/ipvs/both.rules")),
     ("checks.conf", include_str!("../fixtures/ipvs/checks.conf")),
     ("checks.rules", include_str!("../fixtures/ipvs/checks.rules")),
     (

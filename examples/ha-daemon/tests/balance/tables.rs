@@ -91,6 +91,7 @@ fn all(daemon: Daemon) {
     });
     settles(&director, daemon, "keywords");
     settles(&director, daemon, "checks");
+    settles(&director, daemon, "both");
     // Somebody else's row, for `lvs_flush`.
     let foreign = parse_rules("-A -t 10.88.200.1:80 -s rr").unwrap();
     director.ipvs().apply(&foreign.into_iter().collect()).unwrap();
