@@ -22,7 +22,7 @@ check! {
         /// TLS: the name that is said.
         sni_name: Option<String> = ["sni_name"], WORD, "`virtualhost`", YES.new_in_keepalived();
         /// TLS: ends as the standard asks.
-        tls_compliant: Option<bool> = ["tls_compliant"], BOOL, "off", YES.new_in_keepalived();
+        tls_compliant: Option<bool> = ["tls_compliant"], BOOL, "off", no("a connection ends without waiting for the other side's farewell, as keepalived's does where this is off").new_in_keepalived();
         /// The name in requests.
         virtualhost: Option<String> = ["virtualhost"], WORD, "that of the real server", YES;
     }
@@ -52,7 +52,7 @@ block! {
         /// Looks up to this byte of the answer.
         regex_max_offset: Option<u32> = ["regex_max_offset"], count(0, 4_294_967_295, "bytes"), "the end", no("the whole body is searched, up to a mebibyte");
         /// TLS: ends as the standard asks.
-        tls_compliant: Option<bool> = ["tls_compliant"], BOOL, "off", YES.new_in_keepalived();
+        tls_compliant: Option<bool> = ["tls_compliant"], BOOL, "off", no("a connection ends without waiting for the other side's farewell, as keepalived's does where this is off").new_in_keepalived();
     }
 }
 
