@@ -3,6 +3,7 @@
 mod apply;
 mod running;
 mod serve;
+mod trackers;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,7 +32,7 @@ use crate::plan::{Plan, TrackedObject};
 use crate::status::Status;
 use crate::supervisor::running::Running;
 use crate::supervisor::serve::SharedControl;
-use crate::track::{FileTracker, InterfaceTracker, ProcessTracker, ScriptTracker, Verdict};
+use crate::supervisor::trackers::Trackers;
 use crate::vrrp::{Registrar, VrrpElection};
 
 pub(crate) use apply::differences;
@@ -44,7 +45,7 @@ pub use serve::Order;
 /// notifications are delivered.
 pub struct Supervisor {
     shared: Arc<Shared>,
-    trackers: Trackers,
+    trackers: Mutex<Trackers>,
     driver: Option<DriverThread>,
     events: Option<JoinHandle<()>>,
 }
@@ -84,7 +85,7 @@ impl Supervisor {
             .map_err(Error::system("cannot start a thread for events"))?;
         let supervisor = Self {
             shared,
-            trackers,
+            trackers: Mutex::new(trackers),
             driver: Some(driver),
             events: Some(events),
         };
@@ -101,7 +102,7 @@ impl Supervisor {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn reload(&self, plan: Plan) -> Result<Vec<String>, Error> {
-        apply::apply(&self.shared, &self.trackers, plan)
+        apply::apply(&self.shared, &self.trackers(), plan)
     }
 
     /// Lets the journal that the driver [records](vrrp_net::Driver::set_recorder) into have the names of what is tracked,
@@ -173,6 +174,21 @@ impl Supervisor {
     /// Whether the election runs and answers within `limit`.
     pub fn is_alive(&self, limit: Duration) -> bool {
         !self.has_ended() && self.shared.control.refresh(limit)
+    }
+
+    /// Looks after the threads that watch scripts, files, processes and interfaces, and puts another in the place of one that has
+    /// died or has been stuck for ten seconds, on a dead file server say; the log has it. The election goes on as it is.
+    /// To be called now and then.
+    pub fn tend(&self) {
+        let mut trackers = self.trackers();
+        if trackers.tend(&self.shared) {
+            let running = self.shared.running();
+            apply::set_trackers(&trackers, &running.plan, &running.tracked());
+        }
+    }
+
+    fn trackers(&self) -> MutexGuard<'_, Trackers> {
+        self.trackers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends everything in order: mastership is given up with priority 0, addresses are removed, the last notifications
@@ -277,44 +293,6 @@ pub(crate) struct Balance {
 
 #[cfg(feature = "balance")]
 type OpenPlane = Box<dyn FnMut() -> Result<Box<dyn DataPlane>, Error> + Send>;
-
-/// The threads that watch what is tracked. They end with the supervisor.
-struct Trackers {
-    scripts: ScriptTracker,
-    files: FileTracker,
-    processes: ProcessTracker,
-    interfaces: InterfaceTracker,
-}
-
-impl Trackers {
-    fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
-        let report = |make: fn(String) -> TrackedObject| {
-            let shared = Arc::downgrade(shared);
-            move |name: &str, verdict: Verdict| {
-                let status = match verdict {
-                    Verdict::Up => TrackStatus::Good,
-                    Verdict::Down => TrackStatus::Bad,
-                    Verdict::Unknown => return,
-                };
-                if let Some(shared) = shared.upgrade() {
-                    shared.report(make(name.to_owned()), status);
-                }
-            }
-        };
-        let weak = Arc::downgrade(shared);
-        Ok(Self {
-            scripts: ScriptTracker::start(report(TrackedObject::Script))?,
-            processes: ProcessTracker::start(report(TrackedObject::Process))?,
-            interfaces: InterfaceTracker::start(report(TrackedObject::Interface))?,
-            files: FileTracker::start(move |name, value| {
-                if let Some(shared) = weak.upgrade() {
-                    let object = TrackedObject::File(name.to_owned());
-                    shared.report(object, TrackStatus::Value(value));
-                }
-            })?,
-        })
-    }
-}
 
 /// Hands what the election says to everybody who wants to know.
 fn publish(mut election: VrrpElection, shared: &Shared) {

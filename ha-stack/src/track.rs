@@ -14,3 +14,4 @@ pub use interface::InterfaceTracker;
 pub use process::{ArgumentMatch, ProcessPattern, ProcessTracker, TrackedProcess};
 pub use schedule::{ScriptAction, ScriptSchedule};
 pub use script::{ScriptCheck, ScriptTracker};
+pub(crate) use worker::Watch;

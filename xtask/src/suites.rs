@@ -65,6 +65,16 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "ha-daemon",
+        binary: "exact",
+        needs: &[
+            Need::Root,
+            Need::Program("keepalived"),
+            Need::Program("killall"),
+            Need::Program("nsenter"),
+        ],
+    },
+    Suite {
+        package: "ha-daemon",
         binary: "unit",
         needs: &[Need::Program("systemd-analyze")],
     },

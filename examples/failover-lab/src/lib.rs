@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod director;
 pub mod disturb;
+pub mod freeze;
 pub mod lab;
 pub mod measure;
 pub mod memory;

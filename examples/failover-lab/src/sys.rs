@@ -122,6 +122,32 @@ pub(crate) fn signal(process: u32, signal: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
+/// Holds one thread of another process still. It stays so until the calling thread ends or that one does; and only the
+/// calling thread may then [`wait_for_end`].
+pub(crate) fn freeze(thread: libc::pid_t) -> io::Result<()> {
+    let nothing = ptr::null_mut::<libc::c_void>();
+    // SAFETY: both requests take no pointers but null ones, and touch nothing of this process.
+    unsafe {
+        trace(libc::ptrace(libc::PTRACE_SEIZE, thread, nothing, nothing))?;
+        trace(libc::ptrace(libc::PTRACE_INTERRUPT, thread, nothing, nothing))?;
+        check(libc::waitpid(thread, ptr::null_mut(), libc::__WALL))?;
+    }
+    Ok(())
+}
+
+/// Waits for the end of a thread that was frozen; until then its process cannot end either.
+pub(crate) fn wait_for_end(thread: libc::pid_t) {
+    // SAFETY: the status is not asked for. It fails when the thread is gone.
+    unsafe { libc::waitpid(thread, ptr::null_mut(), libc::__WALL) };
+}
+
+fn trace(result: libc::c_long) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Sets one integer option of a socket.
 pub(crate) fn set_option(
     socket: BorrowedFd<'_>,

@@ -1,7 +1,8 @@
 //! `ha-daemon run`.
 
 use std::error::Error;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -118,11 +119,10 @@ fn serve(
                 return Ok(End::ElectionDied);
             }
             if !supervisor.is_alive(interval) {
-                tracing::error!(
-                    "the election does not answer: this process ends, and the kernel takes its addresses away"
-                );
-                std::process::exit(START_FAILED.into());
+                tracing::error!("the election does not answer: the program is started anew");
+                begin_anew();
             }
+            supervisor.tend();
             manager.alive();
             next_look = now + interval;
         }
@@ -165,12 +165,29 @@ fn serve(
                 Err(error) => Response::Error(error.to_string()),
             });
             // The answer is on its way through the thread of the client.
-            std::thread::sleep(LAST_ANSWER);
+            std::thread::sleep(LAST_WORD);
         }
         drop(control_server);
         stopped?;
         return Ok(End::Stopped);
     }
+}
+
+/// Puts the same program with the same arguments in the place of this one, in the same process: a thread that is stuck cannot be
+/// ended in any other way. What the election held goes with its leases, or is kept by the one that is new.
+fn begin_anew() -> ! {
+    // For the last line of the log, which is written by a thread of its own.
+    std::thread::sleep(LAST_WORD);
+    let mut words = std::env::args_os();
+    let mut program = Command::new("/proc/self/exe");
+    if let Some(name) = words.next() {
+        program.arg0(name);
+    }
+    let error = program.args(words).exec();
+    tracing::error!(%error, "that failed: the program ends, and the kernel takes its addresses away");
+    std::thread::sleep(LAST_WORD);
+    // Not in order: whatever is stuck would be waited for.
+    std::process::exit(START_FAILED.into());
 }
 
 /// The election on a thread of its own, it and the thread that changes addresses with real-time priority and the memory
@@ -204,7 +221,11 @@ fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<Driver
         driver.spawn_thread()
     };
     std::thread::scope(|scope| {
-        let thread = scope.spawn(start);
+        // All of the stack is brought into memory when that is locked.
+        let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
+        let thread = thread
+            .spawn_scoped(scope, start)
+            .map_err(vrrp_net::Error::Thread)?;
         thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -302,4 +323,4 @@ const WATCH: Duration = Duration::from_secs(5);
 /// Above ordinary programs and below what the kernel's own threads need.
 const REALTIME_PRIORITY: u8 = 50;
 
-const LAST_ANSWER: Duration = Duration::from_millis(50);
+const LAST_WORD: Duration = Duration::from_millis(50);

@@ -366,6 +366,54 @@ fn the_service_manager_is_told_what_goes_on() {
     assert_eq!(daemon.wait(), Some(0));
 }
 
+/// A thread that is stuck is not ended, for that is impossible: another takes its place, and in that of the election another
+/// program, in the same process.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn what_is_stuck_is_replaced() {
+    let Pair { first, second } = Pair::new();
+    let file = "vrrp_track_file load {\n file /run/load\n}\n";
+    let tracked = " track_file {\n  load weight 1\n }\n";
+    for (host, priority) in [(&first, 200), (&second, 100)] {
+        let text = format!("{file}{}", instance("STAYS", WATCHED, priority, VIP, tracked));
+        host.write(CONFIG, &text);
+    }
+    let run = ["run", "--config", CONFIG, "-p", "/run/daemon.pid"];
+    let watched = [&["WATCHDOG_USEC=2000000", OURS], &run[..]].concat();
+    let mut daemon = first.start("env", &watched).becoming("ha-daemon");
+    let _rival = second.start(OURS, &run);
+    until("the address to be there", || {
+        first.holds(VIP) && !second.holds(VIP)
+    });
+    let router = || -> serde_json::Value {
+        // A daemon that begins anew has no socket for a moment.
+        let (_, text) = first.run(OURS, &["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        status["virtual_routers"][0].clone()
+    };
+    let since = router()["since"].clone();
+    failover_lab::freeze::freeze(daemon.thread("files")).unwrap();
+    first.write("/run/load", "7\n");
+    until("another to read the file", || {
+        router()["effective_priority"] == 207
+    });
+    assert_eq!(router()["since"], since, "the election did not notice");
+
+    let number = first.read("/run/daemon.pid");
+    let stuck = daemon.thread("vrrp");
+    failover_lab::freeze::freeze(stuck).unwrap();
+    until("the stuck thread to be gone", || {
+        !std::path::Path::new(&format!("/proc/{stuck}")).exists()
+    });
+    until("the first to have the address again, alone", || {
+        router()["state"] == "active" && first.holds(VIP) && !second.holds(VIP)
+    });
+    assert_eq!(first.read("/run/daemon.pid"), number, "it is the same process");
+    assert_eq!(ask(&first, &["stop"]), "stopped\n");
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!first.holds(VIP));
+}
+
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn killed_in_the_middle_of_a_reload_its_successor_makes_it_whole() {

@@ -15,10 +15,11 @@ use crate::notify::{Courier, FifoNotifier, Hooks, NotifyState, Object};
 #[cfg(feature = "mail")]
 use crate::notify::{Event, EventKind, Notifier};
 use crate::plan::{Plan, TrackPlan, TrackedObject};
+use crate::supervisor::Shared;
 #[cfg(feature = "mail")]
 use crate::supervisor::running::Mail;
 use crate::supervisor::running::{Router, Running, StartDelay, Target, Tracks};
-use crate::supervisor::{Shared, Trackers};
+use crate::supervisor::trackers::Trackers;
 use crate::vrrp::Terms;
 
 /// Makes what runs equal to `plan`. On an error what ran before runs on.
@@ -316,23 +317,26 @@ fn server_hooks(plan: &Plan) -> impl Iterator<Item = (Object, Hooks)> {
     })
 }
 
-fn set_trackers(trackers: &Trackers, plan: &Plan, tracked: &[TrackedObject]) {
+pub(crate) fn set_trackers(trackers: &Trackers, plan: &Plan, tracked: &[TrackedObject]) {
     let is_tracked = |object: TrackedObject| tracked.contains(&object);
     let scripts = plan
         .scripts
         .iter()
         .filter(|script| is_tracked(TrackedObject::Script(script.name.clone())));
-    trackers.scripts.set_scripts(scripts.cloned().collect());
+    trackers.scripts.get().set_scripts(scripts.cloned().collect());
     let files = plan
         .files
         .iter()
         .filter(|file| is_tracked(TrackedObject::File(file.name.clone())));
-    trackers.files.set_files(files.cloned().collect());
+    trackers.files.get().set_files(files.cloned().collect());
     let processes = plan
         .processes
         .iter()
         .filter(|process| is_tracked(TrackedObject::Process(process.name.clone())));
-    trackers.processes.set_processes(processes.cloned().collect());
+    trackers
+        .processes
+        .get()
+        .set_processes(processes.cloned().collect());
     let interfaces = tracked.iter().filter_map(|object| match object {
         TrackedObject::Interface(name) => Some(name.clone()),
         TrackedObject::Script(_)
@@ -340,7 +344,7 @@ fn set_trackers(trackers: &Trackers, plan: &Plan, tracked: &[TrackedObject]) {
         | TrackedObject::Process(_)
         | TrackedObject::Start => None,
     });
-    trackers.interfaces.set_interfaces(interfaces.collect());
+    trackers.interfaces.get().set_interfaces(interfaces.collect());
 }
 
 /// Makes the virtual routers that run equal to `targets`: what is gone goes first, so that what it held is free.
@@ -368,20 +372,28 @@ fn move_to(shared: &Shared, running: &mut Running, targets: Vec<Target>) -> Resu
         remove(shared, &router);
     }
     let mut failure = None;
-    for (slot, target) in matches.into_iter().zip(targets) {
+    let mut settled: Vec<(usize, Router)> = Vec::new();
+    let mut in_turn: Vec<_> = matches.into_iter().zip(targets).enumerate().collect();
+    // The owner of an address is active at once, unless its group has others: they have to be there first.
+    in_turn.sort_by_key(|(_, (_, target))| target.is_grouped_owner());
+    for (place, (slot, target)) in in_turn {
         if failure.is_some() {
             // What was not reached stays as it is, to be found by whoever puts things back.
-            running.routers.extend(slot);
+            settled.extend(slot.map(|router| (place, router)));
             continue;
         }
         match settle(shared, slot, target, &mut changes) {
-            Ok(router) => running.routers.push(router),
+            Ok(router) => settled.push((place, router)),
             Err(unsettled) => {
-                running.routers.extend(unsettled.router.map(|router| *router));
+                settled.extend(unsettled.router.map(|router| (place, *router)));
                 failure = Some(unsettled.error);
             }
         }
     }
+    settled.sort_by_key(|(place, _)| *place);
+    running
+        .routers
+        .extend(settled.into_iter().map(|(_, router)| router));
     failure.map_or(Ok(changes), Err)
 }
 

@@ -82,6 +82,11 @@ impl Target {
         self.plan.instance.name()
     }
 
+    /// Whether this host is the owner of its addresses and in a sync group.
+    pub(crate) fn is_grouped_owner(&self) -> bool {
+        self.parameters.priority().is_owner() && self.plan.instance.group().is_some()
+    }
+
     /// Whether the two differ in nothing that the election acts upon.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // The parameters hold everything of the instance that its own text does not show. The name is for people.

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
 
 use crate::error::Error;
-use crate::track::worker::{Inbox, Worker};
+use crate::track::worker::{Inbox, Watch, Worker};
 
 /// A file whose first number is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +71,16 @@ impl FileTracker {
     /// Replaces the files. One that keeps its name and path is reported again only if its number changed.
     pub fn set_files(&self, files: Vec<TrackedFile>) {
         self.worker.watch(files);
+    }
+}
+
+impl Watch for FileTracker {
+    fn has_moved(&self) -> bool {
+        self.worker.has_moved()
+    }
+
+    fn abandon(self) {
+        self.worker.abandon();
     }
 }
 

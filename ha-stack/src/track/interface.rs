@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 use crate::error::Error;
 use crate::sys;
 use crate::track::Verdict;
-use crate::track::worker::{Inbox, Worker};
+use crate::track::worker::{Inbox, Watch, Worker};
 
 /// A thread that watches interfaces by name, those included that do not exist yet.
 ///
@@ -46,6 +46,16 @@ impl InterfaceTracker {
     /// Replaces the interfaces. One that stays keeps its verdict.
     pub fn set_interfaces(&self, names: Vec<String>) {
         self.worker.watch(names);
+    }
+}
+
+impl Watch for InterfaceTracker {
+    fn has_moved(&self) -> bool {
+        self.worker.has_moved()
+    }
+
+    fn abandon(self) {
+        self.worker.abandon();
     }
 }
 

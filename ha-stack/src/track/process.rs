@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::error::Error;
 use crate::track::Verdict;
-use crate::track::worker::{Inbox, Worker};
+use crate::track::worker::{Inbox, Watch, Worker};
 
 /// A number of processes that has to run: `vrrp_track_process`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +125,16 @@ impl ProcessTracker {
     /// Replaces the objects. One that is the same as before keeps its verdict.
     pub fn set_processes(&self, processes: Vec<TrackedProcess>) {
         self.worker.watch(processes);
+    }
+}
+
+impl Watch for ProcessTracker {
+    fn has_moved(&self) -> bool {
+        self.worker.has_moved()
+    }
+
+    fn abandon(self) {
+        self.worker.abandon();
     }
 }
 

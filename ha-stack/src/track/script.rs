@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::children::Children;
 use crate::command::CommandLine;
 use crate::error::Error;
-use crate::track::worker::{Inbox, Worker};
+use crate::track::worker::{Inbox, Watch, Worker};
 use crate::track::{ScriptAction, ScriptCounter, ScriptSchedule, Verdict};
 
 /// A script that is run at intervals and whose exit status says whether something is well: 0 is good.
@@ -64,6 +64,16 @@ impl ScriptTracker {
     /// else changes; one that is gone is killed if it runs.
     pub fn set_scripts(&self, scripts: Vec<ScriptCheck>) {
         self.worker.watch(scripts);
+    }
+}
+
+impl Watch for ScriptTracker {
+    fn has_moved(&self) -> bool {
+        self.worker.has_moved()
+    }
+
+    fn abandon(self) {
+        self.worker.abandon();
     }
 }
 

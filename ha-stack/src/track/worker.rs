@@ -6,6 +6,15 @@ use std::thread::JoinHandle;
 use crate::children::Waker;
 use crate::error::Error;
 
+/// A tracker, as whoever looks after it sees it.
+pub(crate) trait Watch {
+    /// Whether its thread runs and has done something since this was called last.
+    fn has_moved(&self) -> bool;
+
+    /// Lets go of it without waiting for its thread, which may be stuck.
+    fn abandon(self);
+}
+
 /// A thread that watches objects of type `T`. Dropping this ends it, and waits for that.
 pub(super) struct Worker<T> {
     inbox: Arc<Inbox<T>>,
@@ -24,6 +33,8 @@ pub(super) struct Orders<T> {
     pub(super) wanted: Option<Vec<T>>,
     /// To end.
     pub(super) stop: bool,
+    /// Whether it is asked for a sign of life, which is to take this.
+    asked: bool,
 }
 
 impl<T: Send + 'static> Worker<T> {
@@ -52,6 +63,21 @@ impl<T> Worker<T> {
     /// Replaces what is watched.
     pub(super) fn watch(&self, wanted: Vec<T>) {
         self.inbox.tell(|orders| orders.wanted = Some(wanted));
+    }
+
+    /// Whether the thread runs and has done something since this was called last.
+    pub(super) fn has_moved(&self) -> bool {
+        let mut moved = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        self.inbox.tell(|orders| {
+            moved &= !orders.asked;
+            orders.asked = true;
+        });
+        moved
+    }
+
+    /// Lets go of a thread that may never end. If it goes on after all, it finds that it is to end.
+    pub(super) fn abandon(mut self) {
+        self.thread = None;
     }
 }
 
@@ -84,6 +110,40 @@ impl<T> Default for Orders<T> {
         Self {
             wanted: None,
             stop: false,
+            asked: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_stuck_or_dead_shows() {
+        let (go, may_go) = mpsc::channel::<()>();
+        let worker: Worker<()> = Worker::start("test", move |inbox| {
+            while may_go.recv().is_ok() {
+                inbox.take();
+            }
+        })
+        .unwrap();
+        assert!(worker.has_moved(), "it has not been asked before");
+        assert!(!worker.has_moved());
+        go.send(()).unwrap();
+        while !worker.has_moved() {
+            go.send(()).unwrap();
+            std::thread::yield_now();
+        }
+        // Its end.
+        drop(go);
+        while !worker.thread.as_ref().unwrap().is_finished() {
+            std::thread::yield_now();
+        }
+        worker.inbox.take();
+        assert!(!worker.has_moved());
+        worker.abandon();
     }
 }

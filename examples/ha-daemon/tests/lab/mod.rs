@@ -199,6 +199,26 @@ impl Process<'_> {
         self
     }
 
+    /// The number, as seen from outside, of its thread of this name: `nsenter` stays as its parent.
+    #[allow(dead_code, reason = "each test binary uses a part of it")]
+    pub(crate) fn thread(&self, name: &str) -> u32 {
+        let parent = self.child.id();
+        let children = format!("/proc/{parent}/task/{parent}/children");
+        let process = std::fs::read_to_string(children).unwrap().trim().to_owned();
+        let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let mut threads = threads.map(|thread| thread.unwrap().path());
+        let found =
+            threads.find(|thread| std::fs::read_to_string(thread.join("comm")).unwrap().trim() == name);
+        found
+            .unwrap()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
     /// Waits for its end. Returns the exit status.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
