@@ -14,9 +14,15 @@
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 #[cfg(feature = "engine")]
+mod bell;
+#[cfg(feature = "engine")]
+mod builder;
+#[cfg(feature = "engine")]
 mod check;
 #[cfg(feature = "engine")]
 mod checker;
+#[cfg(feature = "engine")]
+mod clock;
 #[cfg(feature = "engine")]
 mod conversation;
 #[cfg(feature = "engine")]
@@ -40,9 +46,15 @@ mod probe;
 mod ramp;
 mod scheduler;
 #[cfg(feature = "engine")]
+mod shared;
+#[cfg(feature = "engine")]
 mod sys;
 mod time;
+#[cfg(feature = "engine")]
+mod waiting;
 
+#[cfg(feature = "engine")]
+pub use builder::Builder;
 #[cfg(feature = "dns")]
 pub use check::Dns;
 #[cfg(any(feature = "http", feature = "dialogue"))]
@@ -68,7 +80,7 @@ pub use check::{Http, Method, Request, StatusRange};
 #[cfg(feature = "tls")]
 pub use check::{Tls, TlsBuilder};
 #[cfg(feature = "engine")]
-pub use checker::{Answer, Builder, Checker, Events, Key, Metrics, Round};
+pub use checker::{Checker, Metrics};
 #[cfg(feature = "engine")]
 pub use conversation::{Conversation, Passed, Progress};
 #[cfg(feature = "engine")]
@@ -90,7 +102,11 @@ pub use policy::{Basis, Policy, Start};
 pub use probe::{BoxFuture, Context, CustomProbe, Probe};
 pub use ramp::Ramp;
 pub use scheduler::{Due, Limits, Next, Scheduler, Ticket};
+#[cfg(feature = "engine")]
+pub use shared::Key;
 pub use time::Time;
+#[cfg(feature = "engine")]
+pub use waiting::{Answer, Events, Round};
 
 /// Parsers that nobody calls directly, for the fuzzer.
 #[cfg(fuzzing)]

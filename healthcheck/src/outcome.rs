@@ -69,34 +69,29 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A passed attempt.
-    pub const fn pass(latency: Duration) -> Self {
+    /// An attempt that says nothing of weights.
+    pub(crate) const fn of(outcome: Outcome, latency: Duration) -> Self {
         Self {
-            outcome: Outcome::Pass,
+            outcome,
             latency,
             weight: None,
             notice: None,
         }
+    }
+
+    /// A passed attempt.
+    pub const fn pass(latency: Duration) -> Self {
+        Self::of(Outcome::Pass, latency)
     }
 
     /// A failed attempt.
     pub const fn fail(failure: Failure, latency: Duration) -> Self {
-        Self {
-            outcome: Outcome::Fail(failure),
-            latency,
-            weight: None,
-            notice: None,
-        }
+        Self::of(Outcome::Fail(failure), latency)
     }
 
     /// An attempt that could not be made.
     pub const fn inconclusive(cause: Cause) -> Self {
-        Self {
-            outcome: Outcome::Inconclusive(cause),
-            latency: Duration::ZERO,
-            weight: None,
-            notice: None,
-        }
+        Self::of(Outcome::Inconclusive(cause), Duration::ZERO)
     }
 
     /// The same with a weight.

@@ -5,12 +5,12 @@ use core::task::{Context as TaskContext, Poll, Waker};
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Instant;
 
+use crate::bell::Bell;
 use crate::failure::{FailKind, Failure, Stage};
 use crate::outcome::{Cause, Outcome, Sample};
 use crate::probe::BoxFuture;
@@ -31,14 +31,14 @@ pub(super) struct Executors {
 
 struct Results {
     done: Mutex<Vec<(Ticket, Sample)>>,
-    wake: Arc<OwnedFd>,
+    bell: Bell,
 }
 
 impl Executors {
-    pub(super) fn new(executor: Option<Arc<dyn Executor>>, wake: Arc<OwnedFd>) -> Self {
+    pub(super) fn new(executor: Option<Arc<dyn Executor>>, bell: Bell) -> Self {
         let results = Arc::new(Results {
             done: Mutex::new(Vec::new()),
-            wake,
+            bell,
         });
         Self {
             executor,
@@ -167,7 +167,7 @@ impl Future for Guarded {
 impl Guarded {
     fn report(&self, sample: Sample) {
         lock(&self.results.done).push((self.ticket, sample));
-        super::wake(&self.results.wake);
+        self.results.bell.ring();
     }
 }
 

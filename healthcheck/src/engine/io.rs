@@ -1,14 +1,10 @@
 //! The hands of the engine: attempts in, samples out. One epoll, one thread.
 
 use core::mem::{self, MaybeUninit};
-use core::num::NonZeroU16;
 use core::time::Duration;
-use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::{Timespec, epoll};
-use rustix::net::SocketType;
 
 #[cfg(any(feature = "dns", feature = "udp"))]
 use super::datagram::Datagram;
@@ -17,11 +13,14 @@ use super::executor::Executors;
 use super::files::Files;
 use super::net;
 #[cfg(feature = "icmp")]
-use super::ping::Pings;
+use super::ping::{Echo, Pings};
 #[cfg(feature = "script")]
-use super::script::{Running, Scripts};
+use super::script::Scripts;
+use super::sockets::{Connect, Sockets, Work};
 use super::stream::{Fate, Stream};
-use crate::check::{Check, Close, Endpoint, Kind, NetOptions};
+use crate::bell::Bell;
+use crate::check::{Check, Close, Endpoint, Kind};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::failure::{FailKind, Failure, Stage};
 use crate::outcome::{Cause, Outcome, Sample};
@@ -32,14 +31,7 @@ use crate::time::Time;
 /// Everything that touches the operating system.
 pub(super) struct Io {
     pub(super) clock: Clock,
-    epoll: OwnedFd,
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
-    pools: HashMap<PoolKey, Vec<u32>>,
-    idle: usize,
-    most: usize,
-    /// Connections kept for the next attempt of a job.
-    parked: HashMap<u32, u32>,
+    sockets: Sockets,
     places: Vec<Place>,
     buffer: Box<[u8; 16 << 10]>,
     /// Streams that had more to say than one turn should read.
@@ -60,52 +52,26 @@ pub(super) struct Io {
     pub(super) changed: Vec<u32>,
 }
 
-/// The monotonic clock, from the start of the engine.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    origin: std::time::Instant,
-}
-
-impl Clock {
-    pub(super) fn start() -> Self {
-        Self {
-            origin: std::time::Instant::now(),
-        }
-    }
-
-    pub(super) fn now(self) -> Time {
-        Time::ZERO.after(self.origin.elapsed())
-    }
-}
-
 impl Io {
     /// Hands for at most `most` descriptors.
     pub(super) fn new(
         clock: Clock,
-        wake: Arc<OwnedFd>,
+        bell: &Bell,
         most: usize,
         seed: u64,
         executors: Executors,
     ) -> Result<Self, Error> {
         let system = |what| move |errno: rustix::io::Errno| Error::System(what, errno.into());
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(system("create an epoll instance"))?;
-        epoll::add(
-            &epoll,
-            &wake,
+        let (data, flags) = (
             epoll::EventData::new_u64(WAKE),
             epoll::EventFlags::IN | epoll::EventFlags::ET,
-        )
-        .map_err(system("watch the wake-up"))?;
+        );
+        epoll::add(&epoll, bell, data, flags).map_err(system("watch the wake-up"))?;
         let _ = seed;
         Ok(Self {
             clock,
-            epoll,
-            slots: Vec::new(),
-            free: Vec::new(),
-            pools: HashMap::new(),
-            idle: 0,
-            most,
-            parked: HashMap::new(),
+            sockets: Sockets::new(epoll, most),
             places: Vec::new(),
             buffer: Box::new([0; 16 << 10]),
             again: Vec::new(),
@@ -114,7 +80,7 @@ impl Io {
             #[cfg(feature = "icmp")]
             pings: Pings::new(seed),
             #[cfg(feature = "script")]
-            scripts: Scripts::new(wake),
+            scripts: Scripts::new(bell.clone()),
             #[cfg(feature = "file")]
             files: Files::default(),
             #[cfg(any(feature = "dns", feature = "udp"))]
@@ -126,11 +92,11 @@ impl Io {
 
     /// How many descriptors it may use.
     pub(super) fn most(&self) -> u32 {
-        u32::try_from(self.most).unwrap_or(u32::MAX)
+        u32::try_from(self.sockets.most()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
+        self.sockets.epoll.as_fd()
     }
 
     /// Waits for input, at most so long, and deals with all there is. Samples are left in `done`.
@@ -151,7 +117,7 @@ impl Io {
         // A flood must not keep us from the clock for ever; what is left is reported again at once.
         for _ in 0..64 {
             let mut room = [MaybeUninit::uninit(); EVENTS];
-            let waited = epoll::wait(&self.epoll, &mut room, timeout.as_ref());
+            let waited = epoll::wait(&self.sockets.epoll, &mut room, timeout.as_ref());
             now.get_or_insert_with(|| self.clock.now());
             let events = match waited {
                 Ok((events, _)) => events,
@@ -197,10 +163,10 @@ impl Io {
             Kind::Tcp(tcp) => self.start_tcp(ticket, &check.endpoint, tcp.close, started),
             #[cfg(feature = "icmp")]
             Kind::Ping(ping) => {
-                let sent = self
-                    .pings
-                    .send(&self.epoll, PING, ticket, &check.endpoint, *ping, started);
-                sent.map(|place| self.place(ticket, place))
+                let sent =
+                    self.pings
+                        .send(&self.sockets.epoll, PING, ticket, &check.endpoint, *ping, started);
+                sent.map(|echo| self.place(ticket, Place::Ping(echo)))
             }
             Kind::Custom(probe) => {
                 let future = probe.attempt(Context::new(check.endpoint.addr, timeout, samples));
@@ -219,7 +185,7 @@ impl Io {
             }
             #[cfg(feature = "file")]
             Kind::File(file) => {
-                let (outcome, weight) = self.files.read(&self.epoll, FILES, ticket.job(), file);
+                let (outcome, weight) = self.files.read(&self.sockets.epoll, FILES, ticket.job(), file);
                 let latency = self.clock.now().since(started);
                 self.done.push((
                     ticket,
@@ -244,15 +210,7 @@ impl Io {
         };
         if let Err(outcome) = outcome {
             let latency = self.clock.now().since(started);
-            self.done.push((
-                ticket,
-                Sample {
-                    outcome,
-                    latency,
-                    weight: None,
-                    notice: None,
-                },
-            ));
+            self.done.push((ticket, Sample::of(outcome, latency)));
         }
     }
 
@@ -264,26 +222,23 @@ impl Io {
             .get_mut(index(ticket.job()))
             .map_or(Place::None, mem::take);
         let (outcome, started) = match place {
-            Place::Slot(slot) => match self
-                .slot(slot)
-                .map(|slot| mem::replace(&mut slot.work, Work::Idle))
-            {
+            Place::Slot(slot) => match self.sockets.take(slot) {
                 Some(Work::Connect(connect)) => {
-                    self.release(slot, connect.close != Close::Fin);
+                    self.sockets.release(slot, connect.close != Close::Fin);
                     (timeout(Stage::Connect), Some(connect.started))
                 }
                 Some(Work::Stream(stream)) => {
-                    self.release(slot, true);
+                    self.sockets.release(slot, true);
                     (timeout(stream.stage()), Some(stream.started()))
                 }
                 #[cfg(any(feature = "dns", feature = "udp"))]
                 Some(Work::Datagram(datagram)) => {
-                    self.close(slot);
+                    self.sockets.close(slot);
                     (datagram.silence(), Some(datagram.started))
                 }
                 #[cfg(feature = "script")]
                 Some(Work::Script(running)) => {
-                    self.close(slot);
+                    self.sockets.close(slot);
                     let started = running.started;
                     let now = self.clock.now();
                     self.scripts.stop(*running, now);
@@ -292,9 +247,7 @@ impl Io {
                 Some(Work::Idle | Work::Parked(_)) | None => (timeout(Stage::Connect), None),
             },
             #[cfg(feature = "icmp")]
-            Place::Ping { socket, sequence } => {
-                (timeout(Stage::Reply), self.pings.stop(socket, sequence, ticket))
-            }
+            Place::Ping(echo) => (timeout(Stage::Reply), self.pings.stop(echo, ticket)),
             #[cfg(feature = "script")]
             Place::Script => {
                 // It has not even been started: the fault is not the script's.
@@ -305,12 +258,7 @@ impl Io {
             Place::None => (Outcome::Inconclusive(Cause::Overload), None),
         };
         let latency = started.map_or(Duration::ZERO, |started| self.clock.now().since(started));
-        Sample {
-            outcome,
-            latency,
-            weight: None,
-            notice: None,
-        }
+        Sample::of(outcome, latency)
     }
 
     fn start_tcp(
@@ -320,67 +268,29 @@ impl Io {
         close: Close,
         started: Time,
     ) -> Result<(), Outcome> {
-        let key = PoolKey::new(endpoint, close == Close::HalfOpen);
-        let (slot, fresh) = self.socket_for(endpoint, &key, close != Close::Fin)?;
-        self.connect(slot, endpoint, fresh)?;
+        let withhold = close == Close::HalfOpen;
+        let slot = self.sockets.connect(endpoint, withhold, close != Close::Fin)?;
         let own = net::own_port(endpoint);
-        if let Some(slot) = self.slot(slot) {
-            slot.work = Work::Connect(Connect {
-                ticket,
-                started,
-                close,
-                own,
-            });
-        }
+        let connect = Connect {
+            ticket,
+            started,
+            close,
+            own,
+        };
+        self.sockets.put(slot, Work::Connect(connect));
         self.place(ticket, Place::Slot(slot));
         Ok(())
     }
 
     #[cfg(any(feature = "dns", feature = "udp"))]
     fn start_datagram(&mut self, ticket: Ticket, check: &Check, started: Time) -> Result<(), Outcome> {
-        while self.slots.len() - self.free.len() >= self.most && self.evict() {}
         self.identifier = self.identifier.wrapping_mul(25_173).wrapping_add(13_849);
-        let mut asked = Datagram::ask(ticket, &check.endpoint, &check.kind, started, self.identifier);
-        if matches!(asked, Err(Outcome::Inconclusive(Cause::Resources))) && self.evict() {
-            asked = Datagram::ask(ticket, &check.endpoint, &check.kind, started, self.identifier);
-        }
-        let (fd, datagram) = asked?;
-        let number = self.insert(Slot {
-            fd,
-            pool: None,
-            work: Work::Datagram(Box::new(datagram)),
-        });
+        let identifier = self.identifier;
+        let ask = || Datagram::ask(ticket, &check.endpoint, &check.kind, started, identifier);
+        let (fd, datagram) = self.sockets.with_room(ask)?;
+        let number = self.sockets.watch(fd, Work::Datagram(Box::new(datagram)))?;
         self.place(ticket, Place::Slot(number));
-        self.watch(number)
-    }
-
-    /// Puts a slot in place.
-    fn insert(&mut self, slot: Slot) -> u32 {
-        let number = match self.free.pop() {
-            Some(number) => number,
-            None => {
-                self.slots.push(None);
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        if let Some(place) = self.slots.get_mut(index(number)) {
-            *place = Some(slot);
-        }
-        number
-    }
-
-    /// Has a slot watched until it is closed; closes it if that cannot be.
-    #[cfg(any(feature = "dns", feature = "udp", feature = "script"))]
-    fn watch(&mut self, number: u32) -> Result<(), Outcome> {
-        let Some(slot) = self.slots.get(index(number)).and_then(Option::as_ref) else {
-            return Ok(());
-        };
-        let data = epoll::EventData::new_u64(u64::from(number));
-        let added = epoll::add(&self.epoll, &slot.fd, data, epoll::EventFlags::IN).map_err(net::local);
-        if added.is_err() {
-            self.close(number);
-        }
-        added
+        Ok(())
     }
 
     /// Takes over the scripts that were started meanwhile.
@@ -391,22 +301,9 @@ impl Io {
             match born {
                 Ok((running, fd)) => {
                     let ticket = running.ticket;
-                    let number = self.insert(Slot {
-                        fd,
-                        pool: None,
-                        work: Work::Script(Box::new(running)),
-                    });
-                    self.place(ticket, Place::Slot(number));
-                    if let Err(outcome) = self.watch(number) {
-                        self.finish(
-                            ticket,
-                            Sample {
-                                outcome,
-                                latency: Duration::ZERO,
-                                weight: None,
-                                notice: None,
-                            },
-                        );
+                    match self.sockets.watch(fd, Work::Script(Box::new(running))) {
+                        Ok(number) => self.place(ticket, Place::Slot(number)),
+                        Err(outcome) => self.finish(ticket, Sample::of(outcome, Duration::ZERO)),
                     }
                 }
                 Err((ticket, sample)) => self.finish(ticket, sample),
@@ -430,90 +327,25 @@ impl Io {
     }
 
     fn start_stream(&mut self, ticket: Ticket, check: &Check, started: Time) -> Result<(), Outcome> {
-        if let Some(slot) = self.parked.remove(&ticket.job())
-            && let Some(Slot { work, .. }) = self.slot(slot)
-        {
-            let work = mem::replace(work, Work::Idle);
-            self.idle = self.idle.saturating_sub(1);
-            if let Work::Parked(mut stream) = work
-                && stream.check() == check
-            {
+        if let Some((slot, mut stream)) = self.sockets.unpark(ticket.job()) {
+            if stream.check() == check {
                 stream.renew(ticket, started);
                 self.place(ticket, Place::Slot(slot));
                 self.advance(slot, stream, epoll::EventFlags::OUT);
                 return Ok(());
             }
-            self.release(slot, true);
+            self.sockets.release(slot, true);
         }
         let stream = Stream::new(ticket, check, started)?;
-        let key = PoolKey::new(&check.endpoint, true);
-        let (slot, fresh) = self.socket_for(&check.endpoint, &key, true)?;
-        self.connect(slot, &check.endpoint, fresh)?;
-        if let Some(slot) = self.slot(slot) {
-            slot.work = Work::Stream(Box::new(stream));
-        }
+        let slot = self.sockets.connect(&check.endpoint, true, true)?;
+        self.sockets.put(slot, Work::Stream(Box::new(stream)));
         self.place(ticket, Place::Slot(slot));
         Ok(())
     }
 
-    /// A socket out of the pool, or a new one.
-    fn socket_for(
-        &mut self,
-        endpoint: &Endpoint,
-        key: &PoolKey,
-        pooled: bool,
-    ) -> Result<(u32, bool), Outcome> {
-        if pooled && let Some(slot) = self.pools.get_mut(key).and_then(Vec::pop) {
-            self.idle = self.idle.saturating_sub(1);
-            return Ok((slot, false));
-        }
-        while self.slots.len() - self.free.len() >= self.most && self.evict() {}
-        let mut made = net::socket(endpoint, SocketType::STREAM, None);
-        if matches!(made, Err(Outcome::Inconclusive(Cause::Resources))) && self.evict() {
-            made = net::socket(endpoint, SocketType::STREAM, None);
-        }
-        let fd = made?;
-        if key.withhold {
-            // The last acknowledgement of the handshake waits for data: the server's program is not woken for nothing.
-            // Where this is refused the check still works, only less quietly.
-            let _ = crate::sys::set_int(&fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 1);
-        }
-        let pool = pooled.then(|| key.clone());
-        let number = self.insert(Slot {
-            fd,
-            pool,
-            work: Work::Idle,
-        });
-        Ok((number, true))
-    }
-
-    fn connect(&mut self, number: u32, endpoint: &Endpoint, fresh: bool) -> Result<(), Outcome> {
-        let Some(slot) = self.slots.get(index(number)).and_then(Option::as_ref) else {
-            return Err(Outcome::Inconclusive(Cause::Resources));
-        };
-        let mut begun = match rustix::net::connect(&slot.fd, &endpoint.addr) {
-            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(()),
-            Err(errno) => Err(net::connecting(errno)),
-        };
-        if fresh && begun.is_ok() {
-            // Watched once for all its attempts. Edge-triggered, so that an idle socket is silent.
-            let flags = epoll::EventFlags::IN
-                | epoll::EventFlags::OUT
-                | epoll::EventFlags::RDHUP
-                | epoll::EventFlags::ET;
-            let data = epoll::EventData::new_u64(u64::from(number));
-            begun = epoll::add(&self.epoll, &slot.fd, data, flags).map_err(net::local);
-        }
-        if begun.is_err() {
-            // A socket that is not watched must not get into the pool.
-            self.release(number, !fresh);
-        }
-        begun
-    }
-
     fn on_event(&mut self, number: u32, flags: epoll::EventFlags) {
         let broken = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
-        let Some(slot) = self.slots.get_mut(index(number)).and_then(Option::as_mut) else {
+        let Some(slot) = self.sockets.get(number) else {
             return;
         };
         match mem::replace(&mut slot.work, Work::Idle) {
@@ -525,9 +357,8 @@ impl Io {
                 if quiet {
                     slot.work = Work::Parked(stream);
                 } else {
-                    self.parked.remove(&stream.ticket().job());
-                    self.idle = self.idle.saturating_sub(1);
-                    self.release(number, true);
+                    self.sockets.forget(stream.ticket().job());
+                    self.sockets.release(number, true);
                 }
             }
             Work::Connect(connect) => {
@@ -543,7 +374,7 @@ impl Io {
                     }
                     None => Outcome::Pass,
                 };
-                self.release(number, connect.close != Close::Fin);
+                self.sockets.release(number, connect.close != Close::Fin);
                 self.end(connect.ticket, connect.started, outcome);
             }
             Work::Stream(stream) => self.advance(number, stream, flags),
@@ -551,7 +382,7 @@ impl Io {
             Work::Datagram(datagram) => match datagram.hear(&slot.fd, &mut self.buffer[..]) {
                 None => slot.work = Work::Datagram(datagram),
                 Some(outcome) => {
-                    self.close(number);
+                    self.sockets.close(number);
                     self.end(datagram.ticket, datagram.started, outcome);
                 }
             },
@@ -559,7 +390,7 @@ impl Io {
             Work::Script(mut running) => match running.ended() {
                 None => slot.work = Work::Script(running),
                 Some((outcome, weight)) => {
-                    self.close(number);
+                    self.sockets.close(number);
                     let latency = self.clock.now().since(running.started);
                     self.finish(
                         running.ticket,
@@ -577,7 +408,7 @@ impl Io {
 
     /// Lets a stream do what it can.
     fn advance(&mut self, number: u32, mut stream: Box<Stream>, flags: epoll::EventFlags) {
-        let Some(slot) = self.slots.get_mut(index(number)).and_then(Option::as_mut) else {
+        let Some(slot) = self.sockets.get(number) else {
             return;
         };
         let fate = stream.advance(&slot.fd, flags, &mut self.buffer[..]);
@@ -592,7 +423,7 @@ impl Io {
                 let endpoint = stream.endpoint().clone();
                 let _ = rustix::net::connect_unspec(&slot.fd);
                 if let Err(outcome) = stream.reset() {
-                    self.release(number, true);
+                    self.sockets.release(number, true);
                     self.end(ticket, started, outcome);
                     return;
                 }
@@ -601,16 +432,14 @@ impl Io {
                     Ok(()) | Err(rustix::io::Errno::INPROGRESS) => return,
                     Err(errno) => net::connecting(errno),
                 };
-                self.release(number, true);
+                self.sockets.release(number, true);
                 self.end(ticket, started, begun);
             }
             Fate::Passed { passed, keep } => {
-                if keep && self.idle < self.most / 2 {
-                    slot.work = Work::Parked(stream);
-                    self.idle += 1;
-                    self.parked.insert(ticket.job(), number);
+                if keep {
+                    self.sockets.park(number, stream);
                 } else {
-                    self.release(number, true);
+                    self.sockets.release(number, true);
                 }
                 let latency = self.clock.now().since(started);
                 self.finish(
@@ -624,84 +453,19 @@ impl Io {
                 );
             }
             Fate::Failed(failure) => {
-                self.release(number, true);
+                self.sockets.release(number, true);
                 self.end(ticket, started, Outcome::Fail(failure));
             }
             Fate::Local(outcome) => {
-                self.release(number, true);
+                self.sockets.release(number, true);
                 self.end(ticket, started, outcome);
             }
         }
     }
 
-    /// Takes a socket out of its attempt: into the pool if it may be used again, else away.
-    fn release(&mut self, number: u32, again: bool) {
-        let Some(slot) = self.slots.get_mut(index(number)).and_then(Option::as_mut) else {
-            return;
-        };
-        slot.work = Work::Idle;
-        if again
-            && self.idle < MOST_IDLE.min(self.most / 2)
-            && let Some(pool) = &slot.pool
-            // Dissolving the connection resets it; the socket keeps its options and its place in epoll.
-            && rustix::net::connect_unspec(&slot.fd).is_ok()
-        {
-            match self.pools.get_mut(pool) {
-                Some(idle) => idle.push(number),
-                None => {
-                    self.pools.insert(pool.clone(), vec![number]);
-                }
-            }
-            self.idle += 1;
-            return;
-        }
-        if again && slot.pool.is_some() {
-            let _ = rustix::net::connect_unspec(&slot.fd);
-        }
-        self.close(number);
-    }
-
-    fn close(&mut self, number: u32) {
-        if self.slots.get_mut(index(number)).and_then(Option::take).is_some() {
-            self.free.push(number);
-        }
-    }
-
-    /// Closes an idle socket to make room. False if there is none.
-    fn evict(&mut self) -> bool {
-        let pool = self
-            .pools
-            .iter()
-            .find(|(_, idle)| !idle.is_empty())
-            .map(|(key, _)| key.clone());
-        let victim = match pool {
-            Some(key) => {
-                let idle = self.pools.get_mut(&key).and_then(Vec::pop);
-                self.pools.retain(|_, idle| !idle.is_empty());
-                idle
-            }
-            None => {
-                let job = self.parked.keys().next().copied();
-                job.and_then(|job| self.parked.remove(&job))
-            }
-        };
-        let Some(victim) = victim else { return false };
-        self.idle = self.idle.saturating_sub(1);
-        self.close(victim);
-        true
-    }
-
     fn end(&mut self, ticket: Ticket, started: Time, outcome: Outcome) {
         let latency = self.clock.now().since(started);
-        self.finish(
-            ticket,
-            Sample {
-                outcome,
-                latency,
-                weight: None,
-                notice: None,
-            },
-        );
+        self.finish(ticket, Sample::of(outcome, latency));
     }
 
     fn finish(&mut self, ticket: Ticket, sample: Sample) {
@@ -730,10 +494,6 @@ impl Io {
             *slot = place;
         }
     }
-
-    fn slot(&mut self, number: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(index(number)).and_then(Option::as_mut)
-    }
 }
 
 /// Where the running attempt of a job is.
@@ -743,60 +503,13 @@ pub(super) enum Place {
     None,
     Slot(u32),
     #[cfg(feature = "icmp")]
-    Ping {
-        socket: u16,
-        sequence: u16,
-    },
+    Ping(Echo),
     #[cfg(feature = "script")]
     Script,
     Custom,
 }
 
-struct Slot {
-    fd: OwnedFd,
-    pool: Option<PoolKey>,
-    work: Work,
-}
-
-enum Work {
-    Idle,
-    Connect(Connect),
-    Stream(Box<Stream>),
-    /// Between two attempts over one connection.
-    Parked(Box<Stream>),
-    #[cfg(any(feature = "dns", feature = "udp"))]
-    Datagram(Box<Datagram>),
-    #[cfg(feature = "script")]
-    Script(Box<Running>),
-}
-
-struct Connect {
-    ticket: Ticket,
-    started: Time,
-    close: Close,
-    own: Option<NonZeroU16>,
-}
-
-/// Sockets of one pool can stand in for each other.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct PoolKey {
-    v6: bool,
-    withhold: bool,
-    net: Option<Arc<NetOptions>>,
-}
-
-impl PoolKey {
-    fn new(endpoint: &Endpoint, withhold: bool) -> Self {
-        Self {
-            v6: endpoint.is_v6(),
-            withhold,
-            net: endpoint.net.clone(),
-        }
-    }
-}
-
 const EVENTS: usize = 1024;
-const MOST_IDLE: usize = 256;
 const WAKE: u64 = u64::MAX;
 /// Slots are numbered below this, sockets for echoes from here on.
 const PING: u64 = 1 << 32;

@@ -11,27 +11,27 @@ mod net;
 mod ping;
 #[cfg(feature = "script")]
 mod script;
+mod sockets;
 mod stream;
 #[cfg(feature = "tokio")]
 mod tokio;
 
 use core::time::Duration;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
 
 pub use executor::Executor;
 #[cfg(all(fuzzing, feature = "icmp"))]
 pub(crate) use ping::understands_icmp;
 
-use crate::check::{LANE_CONNECTION, LANES};
-use crate::checker::{Builder, Key, Shared};
+use crate::check::LANE_CONNECTION;
 use crate::error::Error;
 use crate::outcome::{Cause, Outcome, Sample};
 use crate::scheduler::Ticket;
+use crate::shared::{Key, Shared};
 use crate::time::Time;
 use executor::Executors;
-use io::{Clock, Io};
+use io::Io;
 
 /// Carries out the checks of a [`Checker`](crate::Checker). It belongs on a thread of its own ([`run`](Self::run)), or into
 /// an event loop that waits for its descriptor ([`AsFd`]) and calls [`process`](Self::process).
@@ -44,11 +44,15 @@ pub struct Engine<K: Key> {
 }
 
 impl<K: Key> Engine<K> {
-    pub(crate) fn new(builder: &Builder, shared: Arc<Shared<K>>, clock: EngineClock) -> Result<Self, Error> {
-        let wake = shared.wake.clone();
-        let most = builder.descriptors();
-        let executors = Executors::new(builder.executor.clone(), wake.clone());
-        let io = Io::new(clock.0, wake, most, builder.seed, executors)?;
+    /// An engine that uses at most `most` descriptors.
+    pub(crate) fn new(
+        shared: Arc<Shared<K>>,
+        most: usize,
+        seed: u64,
+        executor: Option<Arc<dyn Executor>>,
+    ) -> Result<Self, Error> {
+        let executors = Executors::new(executor, shared.bell.clone());
+        let io = Io::new(shared.clock, &shared.bell, most, seed, executors)?;
         let room = u32::try_from(most).unwrap_or(u32::MAX);
         Ok(Self {
             io,
@@ -85,8 +89,7 @@ impl<K: Key> Engine<K> {
     fn turn(&mut self, timeout: Option<Duration>) -> Result<Option<Duration>, Error> {
         let now = self.io.wait(timeout)?;
         if core::mem::take(&mut self.io.woken) {
-            let mut count = [0; 8];
-            let _ = rustix::io::read(&*self.shared.wake, &mut count);
+            self.shared.bell.quiet();
         }
         let mut guard = self.shared.lock();
         let monitor = &mut guard.monitor;
@@ -160,31 +163,6 @@ impl<K: Key> core::fmt::Debug for Engine<K> {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
 }
-
-/// The clock of an engine, for its handles.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EngineClock(Clock);
-
-impl EngineClock {
-    pub(crate) fn start() -> Self {
-        Self(Clock::start())
-    }
-
-    pub(crate) fn now(self) -> Time {
-        self.0.now()
-    }
-
-    pub(crate) fn is_after(self, deadline: Option<Instant>) -> bool {
-        deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    }
-}
-
-/// Makes the engine look up from its sleep.
-pub(crate) fn wake(fd: &OwnedFd) {
-    let _ = rustix::io::write(fd, &1_u64.to_ne_bytes());
-}
-
-pub(crate) const ALL_LANES: u8 = LANES;
 
 /// After so many starts the answers are looked at before there are more: near targets have answered by then, and a few sockets
 /// that the caches still know serve them all.

@@ -8,7 +8,6 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{Protocol, RecvFlags, SendFlags, SocketType};
 
-use super::io::Place;
 use super::net;
 use crate::check::{Endpoint, Ping};
 use crate::failure::{FailKind, Failure, Stage};
@@ -23,6 +22,13 @@ pub(super) struct Pings {
     cookie: u64,
     identifier: u16,
     packet: Vec<u8>,
+}
+
+/// An echo under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Echo {
+    socket: u16,
+    sequence: u16,
 }
 
 struct EchoSocket {
@@ -61,7 +67,7 @@ impl Pings {
         endpoint: &Endpoint,
         ping: Ping,
         now: Time,
-    ) -> Result<Place, Outcome> {
+    ) -> Result<Echo, Outcome> {
         let known = self.sockets.iter().position(|socket| {
             socket.endpoint.is_v6() == endpoint.is_v6() && socket.endpoint.net == endpoint.net
         });
@@ -113,18 +119,21 @@ impl Pings {
             started: now,
         };
         socket.pending.insert(sequence, pending);
-        Ok(Place::Ping {
+        Ok(Echo {
             socket: u16::try_from(number).unwrap_or(u16::MAX),
             sequence,
         })
     }
 
-    pub(super) fn stop(&mut self, socket: u16, sequence: u16, ticket: Ticket) -> Option<Time> {
-        let socket = self.sockets.get_mut(usize::from(socket))?;
-        if socket.pending.get(&sequence)?.ticket != ticket {
+    pub(super) fn stop(&mut self, echo: Echo, ticket: Ticket) -> Option<Time> {
+        let socket = self.sockets.get_mut(usize::from(echo.socket))?;
+        if socket.pending.get(&echo.sequence)?.ticket != ticket {
             return None;
         }
-        socket.pending.remove(&sequence).map(|pending| pending.started)
+        socket
+            .pending
+            .remove(&echo.sequence)
+            .map(|pending| pending.started)
     }
 
     pub(super) fn receive(

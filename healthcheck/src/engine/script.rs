@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::bell::Bell;
 use crate::check::Script;
 use crate::failure::{FailKind, Failure, Stage};
 use crate::outcome::{Cause, Outcome, Sample, Weight};
@@ -20,7 +21,7 @@ use crate::time::Time;
 pub(super) struct Scripts {
     orders: Option<Sender<(Ticket, Script)>>,
     born: Arc<Mutex<Vec<Born>>>,
-    wake: Arc<OwnedFd>,
+    bell: Bell,
     wanted: HashMap<Ticket, (Script, Time)>,
     /// Groups that got SIGTERM, and when they get SIGKILL.
     dying: Vec<(Running, Time)>,
@@ -38,11 +39,11 @@ pub(super) struct Running {
 }
 
 impl Scripts {
-    pub(super) fn new(wake: Arc<OwnedFd>) -> Self {
+    pub(super) fn new(bell: Bell) -> Self {
         Self {
             orders: None,
             born: Arc::default(),
-            wake,
+            bell,
             wanted: HashMap::new(),
             dying: Vec::new(),
         }
@@ -52,9 +53,9 @@ impl Scripts {
     pub(super) fn start(&mut self, ticket: Ticket, script: &Script, now: Time) -> Result<(), Outcome> {
         if self.orders.is_none() {
             let (sender, receiver) = channel();
-            let (born, wake) = (self.born.clone(), self.wake.clone());
+            let (born, bell) = (self.born.clone(), self.bell.clone());
             let thread = std::thread::Builder::new().name("healthcheck-exec".into());
-            let started = thread.spawn(move || midwife(&receiver, &born, &wake));
+            let started = thread.spawn(move || midwife(&receiver, &born, &bell));
             started.map_err(|_| Outcome::Inconclusive(Cause::Resources))?;
             self.orders = Some(sender);
         }
@@ -190,13 +191,13 @@ impl Drop for Running {
 }
 
 /// Starts scripts, one after the other.
-fn midwife(orders: &Receiver<(Ticket, Script)>, born: &Mutex<Vec<Born>>, wake: &OwnedFd) {
+fn midwife(orders: &Receiver<(Ticket, Script)>, born: &Mutex<Vec<Born>>, bell: &Bell) {
     while let Ok((ticket, script)) = orders.recv() {
         let result = spawn(&script);
         born.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push((ticket, result));
-        super::wake(wake);
+        bell.ring();
     }
 }
 

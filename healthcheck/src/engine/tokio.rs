@@ -5,9 +5,9 @@ use std::os::fd::AsFd;
 use tokio::runtime::Handle;
 
 use super::{Engine, Executor};
-use crate::checker::Key;
 use crate::error::Error;
 use crate::probe::BoxFuture;
+use crate::shared::Key;
 
 impl<K: Key> Engine<K> {
     /// Runs as a task of the present tokio runtime, until the last [`Checker`](crate::Checker) is dropped.
