@@ -30,7 +30,7 @@ impl<K: Key> Checker<K> {
         Self { shared, alive }
     }
 
-    /// Makes the set of targets equal to `wanted`; what did not change does not notice. See [`Monitor::reconcile`].
+    /// Makes the set of targets equal to `wanted`; what did not change does not notice. See [`Monitor::reconcile`](crate::Monitor::reconcile).
     pub fn reconcile(&self, wanted: impl IntoIterator<Item = TargetSpec<K, Check>>) -> Diff<K> {
         // Some at a time: the engine goes on meanwhile, and 50,000 specifications never exist at once. The caller's iterator
         // runs while nothing but this is locked, so it may ask the checker whatever it likes except for another of these.
@@ -59,7 +59,7 @@ impl<K: Key> Checker<K> {
         diff
     }
 
-    /// Everything that changes from now on. Nothing is lost however slowly it is read: see [`Event`].
+    /// Everything that changes from now on. Nothing is lost however slowly it is read: see [`Event`](crate::Event).
     pub fn subscribe(&self) -> Events<K> {
         let reader = self.shared.lock().monitor.subscribe();
         Events::new(self.shared.clone(), reader)
