@@ -56,7 +56,7 @@ mod vrid;
 pub use addresses::Addresses;
 pub use advertisement::Advertisement;
 #[cfg(feature = "frames")]
-pub use arp::GratuitousArp;
+pub use arp::{ArpClaim, ArpProbe, GratuitousArp};
 #[cfg(feature = "auth-hmac")]
 pub use auth_hmac::{HmacKey, Signed, Trailer, Verified};
 pub use authentication::{Authentication, Password};

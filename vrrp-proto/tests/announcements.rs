@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use vrrp_proto::{
-    Error, EthernetHeader, Field, GratuitousArp, MacAddress, UnsolicitedAdvertisement, VlanTag,
+    ArpClaim, ArpProbe, Error, EthernetHeader, Field, GratuitousArp, MacAddress, UnsolicitedAdvertisement,
+    VlanTag,
 };
 
 const MAC: MacAddress = MacAddress([0, 0, 0x5e, 0, 1, 5]);
@@ -106,6 +107,59 @@ fn other_arps_are_refused() {
     frame[13] = 0;
     assert_eq!(GratuitousArp::parse(&frame), Err(Error::EtherType(0x0800)));
     assert_eq!(Error::Arp.field(), Some(Field::Carrier));
+}
+
+/// RFC 5227 §2.1.1.
+#[test]
+fn a_probe_asks_and_claims_nothing() {
+    let mut frame = [0xee; 50];
+    assert_eq!(ArpProbe::new(MAC, VIP).emit(&mut frame), Ok(ArpProbe::LEN));
+    assert_eq!(frame[..6], [0xff; 6]);
+    assert_eq!(frame[6..12], MAC.octets());
+    assert_eq!(frame[12..22], *b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01");
+    assert_eq!(frame[22..28], MAC.octets());
+    assert_eq!(frame[28..38], [0; 10]);
+    assert_eq!(frame[38..42], VIP.octets());
+    assert_eq!(frame[42..], [0xee; 8]);
+    assert_eq!(ArpClaim::parse(&frame[..42]), Err(Error::Arp));
+    assert_eq!(GratuitousArp::parse(&frame[..42]), Err(Error::Arp));
+    let (needed, actual) = (42, 41);
+    let small = ArpProbe::new(MAC, VIP).emit(&mut frame[..41]);
+    assert_eq!(small, Err(Error::BufferTooSmall { needed, actual }));
+}
+
+#[test]
+fn whoever_answers_asks_or_announces_claims_his_address() {
+    let other = Ipv4Addr::new(10, 0, 0, 9);
+    let mut frames = Vec::new();
+    for operation in [1, 2] {
+        for target in [VIP, other] {
+            let mut frame = arp();
+            frame[21] = operation;
+            frame[38..42].copy_from_slice(&target.octets());
+            frames.push(frame.to_vec());
+        }
+    }
+    let mut padded = arp().to_vec();
+    padded.resize(60, 0);
+    frames.push(padded);
+    for frame in &frames {
+        let claim = ArpClaim::parse(frame).unwrap();
+        assert_eq!((claim.mac(), claim.address()), (MAC, VIP));
+    }
+    // What is no request or reply for IPv4 on Ethernet, and what is cut off.
+    for (index, value) in [(15, 6), (16, 9), (18, 5), (19, 3), (20, 1), (21, 3)] {
+        let mut frame = arp();
+        frame[index] = value;
+        assert_eq!(ArpClaim::parse(&frame), Err(Error::Arp), "byte {index}");
+    }
+    let mut frame = arp();
+    frame[13] = 0;
+    assert_eq!(ArpClaim::parse(&frame), Err(Error::EtherType(0x0800)));
+    for length in 0..42 {
+        let cut = ArpClaim::parse(&arp()[..length]).unwrap_err();
+        assert_eq!(cut.field(), Some(Field::Length), "{length} bytes");
+    }
 }
 
 /// D6: RFC 9568 §6.4.2, RFC 4861 §4.4 and §7.2.6.
