@@ -2,7 +2,7 @@
 
 use vrrp_proto::Version;
 
-use crate::phase::{Backup, Phase};
+use crate::phase::{Backup, Phase, Wait};
 use crate::virtual_router::{SayZero, after};
 use crate::{Alarm, Event, Heard, Instant, Output, Reason, VirtualRouter, timers};
 
@@ -38,6 +38,7 @@ impl VirtualRouter {
         }
         let mut backup = Backup::new(self.listening_since(now, heard));
         backup.learned = (self.version() == Version::V3).then_some(heard.interval);
+        backup.wait = Wait::Full(Some(heard.source));
         self.leave(now, Phase::Backup(backup), reason, SayZero::No);
     }
 

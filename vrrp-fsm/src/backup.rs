@@ -33,6 +33,7 @@ impl VirtualRouter {
         // No advertisement postpones what a later one decided.
         *backup = Backup {
             since: since.max(backup.since),
+            wait: Wait::Full(Some(heard.source)),
             learned,
             preempt_from: backup.preempt_from,
             resigned: backup.resigned,
@@ -47,7 +48,7 @@ impl VirtualRouter {
             Version::V2 => self.parameters.adver_interval,
             Version::V3 => heard.interval,
         };
-        let overdue = heard.received.plus(self.wait_nanos(Wait::Full, interval)) <= now;
+        let overdue = heard.received.plus(self.wait_nanos(Wait::Full(None), interval)) <= now;
         if overdue { now } else { heard.received }
     }
 
@@ -81,8 +82,10 @@ impl VirtualRouter {
         }
     }
 
+    /// Only whoever is taken for the active router is waited for: that a weaker one was heard since, and ignored, makes it
+    /// neither deaf to the loss of the stronger one nor eager at the loss of the weaker.
     pub(crate) fn peer_down(&mut self, now: Instant, peer: IpAddr) {
-        if self.last_heard.is_some_and(|last| last.source == peer) {
+        if self.active_router() == Some(peer) {
             self.hurry(now, Wait::Down(peer));
         }
     }
@@ -113,7 +116,7 @@ impl VirtualRouter {
         if now < self.active_down_deadline(backup) {
             return;
         }
-        let full = self.wait_nanos(Wait::Full, self.interval_of(backup));
+        let full = self.wait_nanos(Wait::Full(None), self.interval_of(backup));
         let slept = late > full && !backup.slept;
         let (reason, counted) = self.takeover_reason(now, backup);
         let grouped = self.conditions.grouped;
@@ -125,7 +128,7 @@ impl VirtualRouter {
             return;
         };
         backup.since = now;
-        backup.wait = Wait::Full;
+        backup.wait = Wait::Full(backup.wait.of());
         if slept {
             backup.slept = true;
             return;
@@ -150,7 +153,7 @@ impl VirtualRouter {
             }
             (None, Wait::Left(from)) => (Reason::PriorityZero { from }, NewMasterReason::MasterNoResponse),
             (None, Wait::Down(peer)) => (Reason::PeerDown { peer }, NewMasterReason::MasterNoResponse),
-            (None, Wait::Full) => {
+            (None, Wait::Full(_)) => {
                 let last = self.last_heard;
                 let since = last.map_or(self.changed, |last| last.received);
                 let reason = Reason::NothingHeard {
@@ -194,7 +197,7 @@ impl VirtualRouter {
         self.latest = now;
         if let Phase::Backup(backup) = &mut self.phase {
             backup.since = now;
-            backup.wait = Wait::Full;
+            backup.wait = Wait::Full(backup.wait.of());
             backup.wants = None;
         }
     }

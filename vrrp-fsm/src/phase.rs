@@ -37,12 +37,22 @@ pub(crate) struct Backup {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wait {
-    /// The active-down interval.
-    Full,
+    /// The active-down interval: of this one, whose advertisement was accepted last, or of nobody yet.
+    Full(Option<IpAddr>),
     /// The skew time: this one left.
     Left(IpAddr),
     /// The skew time: this one was reported down.
     Down(IpAddr),
+}
+
+impl Wait {
+    /// Whose wait it is.
+    pub(crate) const fn of(self) -> Option<IpAddr> {
+        match self {
+            Self::Full(of) => of,
+            Self::Left(from) | Self::Down(from) => Some(from),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +75,7 @@ impl Backup {
     pub(crate) const fn new(since: Instant) -> Self {
         Self {
             since,
-            wait: Wait::Full,
+            wait: Wait::Full(None),
             learned: None,
             preempt_from: Instant::NEVER,
             ignored: false,

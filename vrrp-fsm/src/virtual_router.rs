@@ -189,12 +189,15 @@ impl VirtualRouter {
         self.primary
     }
 
-    /// Who is active as far as this router knows: itself, or the last that it heard.
+    /// Who is active as far as this router knows: itself, or the last that it accepted, or else the last that it heard.
     pub fn active_router(&self) -> Option<IpAddr> {
-        match self.phase {
+        match &self.phase {
             Phase::Initialize => None,
             Phase::Active(_) => self.primary,
-            Phase::Backup(_) => self.last_heard.map(|last| last.source),
+            Phase::Backup(backup) => match backup.wait {
+                Wait::Full(Some(accepted)) => Some(accepted),
+                Wait::Full(None) | Wait::Left(_) | Wait::Down(_) => self.last_heard.map(|last| last.source),
+            },
         }
     }
 
@@ -412,7 +415,7 @@ impl VirtualRouter {
     /// How long a wait is with the parameters in force.
     pub(crate) const fn wait_nanos(&self, wait: Wait, interval: AdverInterval) -> u64 {
         let adverts = match wait {
-            Wait::Full => self.parameters.down_timer_adverts,
+            Wait::Full(_) => self.parameters.down_timer_adverts,
             Wait::Left(_) | Wait::Down(_) => 0,
         };
         timers::active_down(self.version(), self.effective, interval, adverts)
@@ -420,7 +423,7 @@ impl VirtualRouter {
 
     /// Active_Down_Interval with the interval in force.
     pub(crate) fn down_nanos(&self) -> u64 {
-        self.wait_nanos(Wait::Full, self.active_adver_interval())
+        self.wait_nanos(Wait::Full(None), self.active_adver_interval())
     }
 
     pub(crate) const fn adver_deadline(&self, active: &Active) -> Instant {

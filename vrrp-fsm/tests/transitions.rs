@@ -137,6 +137,37 @@ fn a_peer_reported_down() {
     assert_eq!(feed(&mut router, now, Input::PeerDown(ip("10.0.0.2"))), []);
 }
 
+/// A weaker router that is active beside the rightful one is ignored, and does not stand for it.
+#[test]
+fn a_peer_reported_down_while_a_weaker_one_is_heard() {
+    let mut router = started(builder(100));
+    hear(&mut router, SECOND, "10.0.0.2", 150);
+    let due = deadline(&router);
+    hear(&mut router, SECOND + 1, "10.0.0.3", 50);
+    assert_eq!(router.last_heard().unwrap().source, ip("10.0.0.3"));
+    assert_eq!(router.active_router(), Some(ip("10.0.0.2")));
+    // The weaker one going away is no reason to take over from the stronger one.
+    feed(&mut router, 2 * SECOND, Input::PeerDown(ip("10.0.0.3")));
+    assert_eq!(deadline(&router), due);
+    feed(&mut router, 2 * SECOND, Input::PeerDown(ip("10.0.0.2")));
+    assert_eq!(deadline(&router), 2 * SECOND + 609_375_000);
+
+    // The same for one that was given way to.
+    let (mut router, now) = active(builder(100));
+    hear(&mut router, now + 1, "10.0.0.2", 150);
+    hear(&mut router, now + 2, "10.0.0.3", 50);
+    assert_eq!(router.active_router(), Some(ip("10.0.0.2")));
+    feed(&mut router, now + 3, Input::PeerDown(ip("10.0.0.2")));
+    assert_eq!(deadline(&router), now + 3 + 609_375_000);
+
+    // Where it is the only one that is heard, it is waited for.
+    let mut router = started(builder(100));
+    hear(&mut router, SECOND, "10.0.0.3", 50);
+    assert_eq!(router.active_router(), Some(ip("10.0.0.3")));
+    feed(&mut router, 2 * SECOND, Input::PeerDown(ip("10.0.0.3")));
+    assert_eq!(deadline(&router), 2 * SECOND + 609_375_000);
+}
+
 /// RFC 9568 §6.4.2: a lower priority is ignored with preemption, an equal one never.
 #[test]
 fn preemption() {
