@@ -135,7 +135,7 @@ impl Keeper {
                 // The host finishes what was submitted when it is dropped.
                 return;
             }
-            if let Err(error) = self.host.wait() {
+            if let Err(error) = self.host.wait(None) {
                 tracing::error!(%error, "fixed addresses are not watched any more");
                 return;
             }
@@ -174,8 +174,8 @@ impl Keeper {
                 self.routes.clear();
             }
             HostEvent::Done { ticket, failures } => self.finish(ticket, &failures),
-            // An event of a later version of the driver.
-            _ => {}
+            // Nothing is listened to here; or an event of a later version of the driver.
+            HostEvent::Joined { .. } | _ => {}
         }
     }
 

@@ -256,7 +256,7 @@ impl Network {
                     });
                 }
             }
-            host.wait()?;
+            host.wait(None)?;
         }
     }
 
@@ -285,7 +285,7 @@ impl Network {
                     return Ok(failures);
                 }
             }
-            self.host.wait()?;
+            self.host.wait(None)?;
         }
     }
 }

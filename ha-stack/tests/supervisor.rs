@@ -730,13 +730,13 @@ const STUCK: u8 = 1;
 const BROKEN: u8 = 2;
 
 impl vrrp_net::Host for Fragile {
-    fn wait(&mut self) -> Result<(), vrrp_net::Error> {
+    fn wait(&mut self, until: Option<vrrp_fsm::Instant>) -> Result<(), vrrp_net::Error> {
         while self.condition.load(Ordering::Relaxed) == STUCK {
             std::thread::sleep(TICK);
         }
         match self.condition.load(Ordering::Relaxed) {
             BROKEN => Err(vrrp_net::Error::Poll(std::io::ErrorKind::Other.into())),
-            _ => self.inner.wait(),
+            _ => self.inner.wait(until),
         }
     }
 
@@ -745,9 +745,6 @@ impl vrrp_net::Host for Fragile {
     }
     fn wall_clock(&self) -> Duration {
         self.inner.wall_clock()
-    }
-    fn poll(&mut self) -> Result<(), vrrp_net::Error> {
-        self.inner.poll()
     }
     fn arm(&mut self, until: Option<vrrp_fsm::Instant>) -> Result<(), vrrp_net::Error> {
         self.inner.arm(until)

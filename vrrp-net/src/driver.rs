@@ -5,7 +5,7 @@ mod events;
 mod interfaces;
 mod outputs;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,10 @@ pub struct Driver {
     /// What this pass has to tell, and what waits for a work to be carried out.
     fresh: Vec<(u64, Notice)>,
     waiting: VecDeque<(u64, Option<u64>, Notice)>,
+    /// Whose advertisements cannot be sent: said once, not with every one of them.
+    send_failing: HashSet<u64>,
+    /// When to try to listen where that has failed.
+    listen_again: Option<Instant>,
     stopping: bool,
     stopped: bool,
 }
@@ -68,6 +72,8 @@ struct Slot {
     index: Option<u32>,
     /// What is listened to, so that it is not set anew.
     listens: Vec<Listen>,
+    /// The groups that could not be joined.
+    not_joined: Vec<IpAddr>,
 }
 
 /// The work that gathers during one pass.
@@ -115,6 +121,8 @@ impl Driver {
             renewals: BTreeSet::new(),
             fresh: Vec::new(),
             waiting: VecDeque::new(),
+            send_failing: HashSet::new(),
+            listen_again: None,
             stopping: false,
             stopped: false,
         };
@@ -172,7 +180,7 @@ impl Driver {
             told_up: None,
             told_source: None,
             told_fault: false,
-            send_failing: false,
+            told_deaf: false,
         };
         self.by_router.insert(router, key);
         self.seats.insert(key, seat);
@@ -219,7 +227,8 @@ impl Driver {
     pub fn next_timeout(&self) -> Option<Instant> {
         let renewal = self.renewals.first().map(|(at, _)| *at);
         let election = self.router.poll_timeout();
-        renewal.into_iter().chain(election).min()
+        let listening = self.listen_again;
+        renewal.into_iter().chain(election).chain(listening).min()
     }
 
     /// Whether the election was told to stop and everything is given up.
@@ -236,11 +245,12 @@ impl Driver {
     /// # Errors
     /// What the host says when it can neither receive nor set a timer.
     pub fn process(&mut self, now: Instant) -> Result<(), Error> {
-        self.host.poll()?;
-        self.pass(now)
+        let until = self.pass(now)?;
+        self.host.arm(until)
     }
 
-    fn pass(&mut self, now: Instant) -> Result<(), Error> {
+    /// Does what there is to do, and says until when there is nothing more if nothing happens.
+    fn pass(&mut self, now: Instant) -> Result<Option<Instant>, Error> {
         #[cfg(feature = "auth-hmac")]
         self.router.tell_wall_clock(now, || self.host.wall_clock());
         self.receive(now)?;
@@ -251,13 +261,13 @@ impl Driver {
         self.router.handle_timeout(now);
         self.carry_out(now);
         self.renew(now);
+        self.listen_again(now);
         self.finish_pass(now);
         if self.stopping && !self.stopped && self.works.is_empty() {
             self.stopped = true;
         }
         // What was left for the next pass must not wait for something to happen.
-        let until = if all { self.next_timeout() } else { Some(now) };
-        self.host.arm(until)
+        Ok(if all { self.next_timeout() } else { Some(now) })
     }
 
     /// Drives the election on this thread until [`Control::stop`] is called; then every virtual router hands over and gives
@@ -268,11 +278,11 @@ impl Driver {
     pub fn run(mut self) -> Result<(), Error> {
         loop {
             let now = self.host.now();
-            self.pass(now)?;
+            let until = self.pass(now)?;
             if self.stopped {
                 return Ok(());
             }
-            self.host.wait()?;
+            self.host.wait(until)?;
         }
     }
 
@@ -380,10 +390,7 @@ impl Driver {
         let deadline = now.saturating_add(PATIENCE);
         while !self.works.is_empty() {
             let now = self.host.now();
-            if now >= deadline || self.host.arm(Some(deadline)).is_err() {
-                return;
-            }
-            if self.host.wait().is_err() {
+            if now >= deadline || self.host.wait(Some(deadline)).is_err() {
                 return;
             }
             self.absorb_events(now);

@@ -295,6 +295,12 @@ pub enum DriverEvent {
         /// The system's error number, or zero.
         errno: i32,
     },
+    /// Advertisements cannot be received, so this virtual router stays out of the election until they can: it is tried again
+    /// every second.
+    ListenFailed {
+        /// The system's error number, or zero.
+        errno: i32,
+    },
     /// The interface vanished, or is not there yet.
     InterfaceGone,
     /// The interface is there.
@@ -348,6 +354,11 @@ impl fmt::Display for DriverEvent {
                     std::io::Error::from_raw_os_error(*errno)
                 )
             }
+            Self::ListenFailed { errno } => write!(
+                f,
+                "cannot receive advertisements, and stays out of the election: {}",
+                std::io::Error::from_raw_os_error(*errno)
+            ),
             Self::InterfaceGone => f.write_str("the interface is not there"),
             Self::InterfaceFound { .. } => f.write_str("the interface is there"),
         }

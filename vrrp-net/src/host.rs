@@ -27,21 +27,15 @@ pub trait Host: fmt::Debug + Send {
     /// The time of day, since 1970. Nothing but signatures depends on it.
     fn wall_clock(&self) -> Duration;
 
-    /// Sleeps until something may have to be done: a packet, an event, a call of the [`Waker`], or the time given to
-    /// [`arm`](Self::arm). It may return early.
+    /// Sleeps until something may have to be done: a packet, an event, a call of the [`Waker`], or `until`; `None` for
+    /// never. It may return early.
     ///
     /// # Errors
     /// What the system says when it cannot wait at all.
-    fn wait(&mut self) -> Result<(), Error>;
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error>;
 
-    /// The same without sleeping: takes note of what has woken the descriptor.
-    ///
-    /// # Errors
-    /// What the system says.
-    fn poll(&mut self) -> Result<(), Error>;
-
-    /// Sets the time at which [`wait`](Self::wait) returns, and at which the descriptor becomes readable, at the
-    /// latest; `None` for never.
+    /// Sets the time at which the [descriptor](Self::descriptor) becomes readable at the latest; `None` for never. Needed
+    /// only by who waits on that instead of calling [`wait`](Self::wait).
     ///
     /// # Errors
     /// What the system says when it cannot set a timer.
@@ -57,7 +51,8 @@ pub trait Host: fmt::Debug + Send {
     /// What the system says when it cannot open the socket.
     fn listen(&mut self, listen: &Listen) -> Result<(), Error>;
 
-    /// Hands over every packet that has arrived, in order, with the time at which it arrived.
+    /// Hands over every packet that has arrived, in order, with the time at which it arrived. It is called before events are
+    /// asked for, and takes note of whatever has made the [descriptor](Self::descriptor) readable.
     ///
     /// # Errors
     /// What the system says; packets already handed over stay so.
@@ -356,5 +351,14 @@ pub enum HostEvent {
         ticket: u64,
         /// The changes that failed, by their place in the work, with the system's error number.
         failures: Vec<(usize, i32)>,
+    },
+    /// A multicast group that [`Host::listen`] named was joined, or could not be. Not told where groups need no joining.
+    Joined {
+        /// The interface.
+        interface: u32,
+        /// The group.
+        group: IpAddr,
+        /// The system's error number, or zero, where it could not.
+        result: Result<(), i32>,
     },
 }

@@ -92,7 +92,6 @@ impl Segment {
         MemoryHost {
             segment: self.clone(),
             place,
-            armed: None,
             no_filter: false,
         }
     }
@@ -256,7 +255,6 @@ pub enum SegmentEvent {
 pub struct MemoryHost {
     segment: Segment,
     place: usize,
-    armed: Option<Instant>,
     no_filter: bool,
 }
 
@@ -295,7 +293,6 @@ impl MemoryHost {
         Self {
             segment: segment.clone(),
             place: id.0,
-            armed: None,
             no_filter: false,
         }
     }
@@ -311,7 +308,7 @@ impl Host for MemoryHost {
         Duration::from_nanos(self.segment.now_nanos()) + SOME_DAY
     }
 
-    fn wait(&mut self) -> Result<(), Error> {
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let mut state = self.segment.settle();
         loop {
             let now = match self.segment.0.origin {
@@ -319,7 +316,7 @@ impl Host for MemoryHost {
                 None => state.now,
             };
             state.settle(now);
-            let due = self.armed.is_some_and(|armed| armed.as_nanos() <= now);
+            let due = until.is_some_and(|until| until.as_nanos() <= now);
             let Some(station) = state.stations.get_mut(self.place) else {
                 return Ok(());
             };
@@ -328,7 +325,7 @@ impl Host for MemoryHost {
                 return Ok(());
             }
             let next = [
-                self.armed.map(Instant::as_nanos),
+                until.map(Instant::as_nanos),
                 state.flying.keys().next().map(|(at, _)| *at),
             ];
             let next = next.into_iter().flatten().min();
@@ -353,15 +350,8 @@ impl Host for MemoryHost {
         }
     }
 
-    fn poll(&mut self) -> Result<(), Error> {
-        if let Some(station) = self.segment.settle().stations.get_mut(self.place) {
-            station.woken = false;
-        }
-        Ok(())
-    }
-
-    fn arm(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        self.armed = until;
+    /// There is no descriptor.
+    fn arm(&mut self, _until: Option<Instant>) -> Result<(), Error> {
         Ok(())
     }
 

@@ -48,8 +48,8 @@ pub(crate) struct Seat {
     pub(crate) told_up: Option<bool>,
     pub(crate) told_source: Option<Option<IpAddr>>,
     pub(crate) told_fault: bool,
-    /// Whether a failure to send has been reported already.
-    pub(crate) send_failing: bool,
+    /// That nothing is received for it has been reported already.
+    pub(crate) told_deaf: bool,
 }
 
 /// The interface of a virtual MAC.

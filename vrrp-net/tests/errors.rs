@@ -18,6 +18,7 @@ struct Broken {
     wait: AtomicBool,
     receive: AtomicBool,
     send: AtomicBool,
+    listen: AtomicBool,
     /// Every change, with the system's error number.
     changes: Mutex<Option<i32>>,
 }
@@ -42,15 +43,11 @@ impl Host for Fragile {
         self.host.wall_clock()
     }
 
-    fn wait(&mut self) -> Result<(), Error> {
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.broken.wait.load(Ordering::Relaxed) {
             return Err(Error::Poll(refused(9)));
         }
-        self.host.wait()
-    }
-
-    fn poll(&mut self) -> Result<(), Error> {
-        self.host.poll()
+        self.host.wait(until)
     }
 
     fn arm(&mut self, until: Option<Instant>) -> Result<(), Error> {
@@ -62,6 +59,9 @@ impl Host for Fragile {
     }
 
     fn listen(&mut self, listen: &Listen) -> Result<(), Error> {
+        if self.broken.listen.load(Ordering::Relaxed) {
+            return Err(Error::Socket(refused(24)));
+        }
         self.host.listen(listen)
     }
 
@@ -186,6 +186,38 @@ fn a_failure_to_send_is_told_once_until_it_works_again() {
         .filter(|notice| notice.event == DriverEvent::SendFailed { errno: 100 })
         .count();
     assert_eq!(told, 2);
+}
+
+/// Out of descriptors, say: who hears nobody must not become active beside whoever is.
+#[test]
+fn who_cannot_listen_stays_out_until_it_can() {
+    let segment = Segment::new();
+    let (host, broken) = fragile(&segment);
+    let mut driver = Driver::new(host).unwrap();
+    broken.listen.store(true, Ordering::Relaxed);
+    let handle = driver.add(instance()).unwrap();
+    let mut events = handle.events();
+    run(&segment, &mut driver, Duration::from_millis(3_500));
+    assert_eq!(handle.status().state, State::Initialize);
+    broken.listen.store(false, Ordering::Relaxed);
+    run(&segment, &mut driver, Duration::from_millis(1_500));
+    assert_eq!(handle.status().state, State::Active);
+    let told = std::iter::from_fn(|| events.try_next())
+        .filter(|notice| notice.event == DriverEvent::ListenFailed { errno: 24 })
+        .count();
+    assert_eq!(told, 1, "said once, however often it is tried");
+    // What hears already goes on when another one cannot be added to it.
+    broken.listen.store(true, Ordering::Relaxed);
+    let other = Instance::new("other", "eth0", Vrid::new(8).unwrap())
+        .adver_interval(AdverInterval::from_centiseconds(1).unwrap())
+        .address("10.0.0.101/24".parse().unwrap());
+    let second = driver.add(other).unwrap();
+    run(&segment, &mut driver, Duration::from_millis(2_500));
+    assert_eq!(handle.status().state, State::Active);
+    assert_eq!(second.status().state, State::Initialize);
+    broken.listen.store(false, Ordering::Relaxed);
+    run(&segment, &mut driver, Duration::from_millis(1_500));
+    assert_eq!(second.status().state, State::Active);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl AddressWatch {
                             _ => {}
                         }
                     }
-                    if host.wait().is_err() {
+                    if host.wait(None).is_err() {
                         return;
                     }
                 }

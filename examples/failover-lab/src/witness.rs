@@ -91,7 +91,7 @@ impl Witness {
                     ..Work::default()
                 });
                 while !std::iter::from_fn(|| host.poll_event()).any(|event| is_done(&event, ticket)) {
-                    if host.wait().is_err() {
+                    if host.wait(None).is_err() {
                         return;
                     }
                 }

@@ -103,6 +103,11 @@ impl Driver {
                     }
                 }
                 HostEvent::Done { ticket, failures } => self.done(ticket, &failures, now),
+                HostEvent::Joined {
+                    interface,
+                    group,
+                    result,
+                } => self.joined(interface, group, result, now),
             }
         }
         self.carry_out(now);

@@ -1,13 +1,16 @@
 //! Which interfaces there are, who lives on each, and what is listened to: the elections are told of whatever changes.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use vrrp_fsm::{Delivery, Input, Instant, InterfaceId};
+use vrrp_fsm::{Delivery, Input, Instant, InterfaceId, Parameters};
 use vrrp_proto::AddressFamily;
 
 use super::{Driver, Slot};
+use crate::Error;
 use crate::handle::DriverEvent;
 use crate::host::{Change, Listen};
+use crate::seat::Seat;
 
 impl Driver {
     /// After an address came or went: the virtual routers of its interface, and those that send from it.
@@ -42,6 +45,7 @@ impl Driver {
             id,
             index: None,
             listens: Vec::new(),
+            not_joined: Vec::new(),
         });
         place
     }
@@ -65,6 +69,7 @@ impl Driver {
         let index = slot.index;
         if before != index {
             slot.listens.clear();
+            slot.not_joined.clear();
         }
         let event = match (before, index) {
             (Some(_), None) => Some(DriverEvent::InterfaceGone),
@@ -120,7 +125,13 @@ impl Driver {
             Some(source) => Some(source),
             None => found,
         };
-        let (mut fault, mut appeared) = (false, false);
+        // Who hears nobody would become active beside whoever is.
+        let deaf = match (self.slots.get(seat.slot), self.router.virtual_router(seat.router)) {
+            (Some(slot), Some(router)) => base.is_some() && !slot.hears(router.parameters()),
+            _ => false,
+        };
+        seat.told_deaf &= deaf;
+        let (mut fault, mut appeared) = (deaf, false);
         // On the way out the links go, and are to stay away.
         let leaving = self.stopping || seat.removing;
         for vmac in seat.vmacs.iter_mut().filter(|_| !leaving) {
@@ -247,8 +258,99 @@ impl Driver {
                 }
                 Err(error) => {
                     tracing::error!(interface = %slot.name, ?family, %error, "cannot listen");
+                    let errno = match error {
+                        Error::Socket(error) | Error::Poll(error) => error.raw_os_error().unwrap_or(0),
+                        _ => 0,
+                    };
+                    self.cannot_listen(place, errno);
                 }
             }
         }
     }
+
+    /// A group was joined or not: what is sent to it is heard, or is not.
+    pub(super) fn joined(&mut self, interface: u32, group: IpAddr, result: Result<(), i32>, now: Instant) {
+        let Some(place) = self.slot_of(interface) else {
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let was_missing = slot.not_joined.contains(&group);
+        slot.not_joined.retain(|known| *known != group);
+        match result {
+            Ok(()) if !was_missing => return,
+            Ok(()) => {}
+            Err(errno) => {
+                slot.not_joined.push(group);
+                // So that it is asked for again.
+                for listen in &mut slot.listens {
+                    listen.groups.retain(|known| *known != group);
+                }
+                self.cannot_listen(place, errno);
+            }
+        }
+        let keys: Vec<_> = self
+            .seats
+            .values()
+            .filter(|seat| seat.slot == place)
+            .map(|seat| seat.key)
+            .collect();
+        for key in keys {
+            self.refresh_seat(key, now);
+        }
+    }
+
+    /// Tells those that hear nobody, and tries again later.
+    fn cannot_listen(&mut self, place: usize, errno: i32) {
+        let now = self.host.now();
+        self.listen_again
+            .get_or_insert_with(|| now.saturating_add(LISTEN_AGAIN));
+        let Some(slot) = self.slots.get(place) else {
+            return;
+        };
+        let hears = |seat: &Seat| {
+            let router = self.router.virtual_router(seat.router);
+            router.is_none_or(|router| slot.hears(router.parameters()))
+        };
+        // Somebody who has just been added has nobody to tell it to yet, and is told next time.
+        let deaf: Vec<_> = self
+            .seats
+            .values()
+            .filter(|seat| seat.slot == place && seat.started && !seat.told_deaf && !hears(seat))
+            .map(|seat| seat.key)
+            .collect();
+        for key in deaf {
+            if let Some(seat) = self.seats.get_mut(&key) {
+                seat.told_deaf = true;
+            }
+            self.publish(key, now, DriverEvent::ListenFailed { errno });
+        }
+    }
+
+    /// Where listening failed a while ago, it is tried once more.
+    pub(super) fn listen_again(&mut self, now: Instant) {
+        if self.listen_again.is_some_and(|at| at <= now) {
+            self.listen_again = None;
+            self.refresh_all(now);
+        }
+    }
 }
+
+impl Slot {
+    /// Whether what is sent to a virtual router here is received.
+    fn hears(&self, parameters: &Parameters) -> bool {
+        let groups_fit = |listen: &Listen| match parameters.delivery() {
+            Delivery::Multicast(group) => listen.groups.contains(group) && !self.not_joined.contains(group),
+            Delivery::Unicast(_) => true,
+        };
+        self.listens.iter().any(|listen| {
+            listen.family == parameters.family()
+                && listen.vrids.contains(&parameters.vrid().get())
+                && groups_fit(listen)
+        })
+    }
+}
+
+/// After so long it is tried to listen again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);

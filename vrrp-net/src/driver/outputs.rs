@@ -215,38 +215,7 @@ impl Driver {
 
     /// Sends the packets that have gathered in one go, and hands the changes to the host.
     pub(super) fn finish_pass(&mut self, now: Instant) {
-        if !self.packets.is_empty() {
-            let mut failed = Vec::new();
-            self.host
-                .send(&self.packets, &mut |place, error| failed.push((place, error)));
-            let mut failing = HashSet::new();
-            for (place, error) in failed {
-                let Some(transmission) = self.packets.get(place) else {
-                    continue;
-                };
-                let key = u64::from(transmission.tag);
-                failing.insert(key);
-                let errno = match &error {
-                    Error::Send(error) => error.raw_os_error().unwrap_or(0),
-                    _ => 0,
-                };
-                // Said once, not with every advertisement.
-                if let Some(seat) = self.seats.get_mut(&key)
-                    && !std::mem::replace(&mut seat.send_failing, true)
-                {
-                    self.publish(key, now, DriverEvent::SendFailed { errno });
-                }
-            }
-            for (transmission, _) in self.packets.iter() {
-                let key = u64::from(transmission.tag);
-                if !failing.contains(&key)
-                    && let Some(seat) = self.seats.get_mut(&key)
-                {
-                    seat.send_failing = false;
-                }
-            }
-            self.packets.clear();
-        }
+        self.send_packets(now);
         if self.work.is_empty() {
             self.deliver();
             return;
@@ -266,6 +235,37 @@ impl Driver {
         self.works.push_back((work.ticket, owners));
         self.host.submit(work);
         self.deliver();
+    }
+
+    fn send_packets(&mut self, now: Instant) {
+        if self.packets.is_empty() {
+            return;
+        }
+        let mut failed = Vec::new();
+        self.host
+            .send(&self.packets, &mut |place, error| failed.push((place, error)));
+        if !(failed.is_empty() && self.send_failing.is_empty()) {
+            let before = std::mem::take(&mut self.send_failing);
+            let whose = |place| self.packets.get(place).map(|sent| u64::from(sent.tag));
+            let failed: Vec<_> = failed
+                .into_iter()
+                .filter_map(|(place, error)| Some((whose(place)?, error)))
+                .collect();
+            let sent: HashSet<u64> = (0..self.packets.len()).filter_map(whose).collect();
+            // Who sent nothing just now has not succeeded either.
+            self.send_failing.extend(before.difference(&sent));
+            for (key, error) in failed {
+                let is_news = self.send_failing.insert(key) && !before.contains(&key);
+                if is_news {
+                    let errno = match &error {
+                        Error::Send(error) => error.raw_os_error().unwrap_or(0),
+                        _ => 0,
+                    };
+                    self.publish(key, now, DriverEvent::SendFailed { errno });
+                }
+            }
+        }
+        self.packets.clear();
     }
 
     /// Notes something to tell the application, once the host has carried out what was decided with it.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vrrp_fsm::Instant;
+use vrrp_proto::AddressFamily;
 
 use self::receive::Receiver;
 use self::transmit::Transmitter;
@@ -44,6 +45,8 @@ pub struct LinuxHost {
     watch: Watch,
     watch_ready: bool,
     receivers: Vec<Receiver>,
+    /// When all receivers were last seen empty: nothing in them now can be older.
+    empty_at: u64,
     buffers: sys::ReceiveBuffers,
     flow: Flow,
     transmitter: Transmitter,
@@ -77,32 +80,52 @@ impl LinuxHost {
             watch,
             watch_ready: true,
             receivers: Vec::new(),
+            empty_at: 0,
             buffers: sys::ReceiveBuffers::new(),
             flow: Flow::default(),
         })
     }
 
-    fn sleep(&mut self, milliseconds: i32) -> Result<(), Error> {
+    /// Takes note of what there is to do, after at most so many milliseconds (any number of them if negative).
+    fn look(&mut self, milliseconds: i32) -> Result<(), Error> {
         let (woken, done, watch_ready) = (&self.woken, &self.done, &mut self.watch_ready);
-        let flow = &mut self.flow;
-        self.epoll
+        let (flow, receivers) = (&mut self.flow, &mut self.receivers);
+        let more = self
+            .epoll
             .wait(milliseconds, |token| match token {
                 WOKEN => woken.clear(),
                 DONE => done.clear(),
                 WATCH => *watch_ready = true,
-                RECEIVE => flow.received.now = true,
-                _ => {}
+                TIMER => {}
+                receiver => {
+                    flow.received.now = true;
+                    let found = receivers.iter_mut().find(|known| token_of(known) == receiver);
+                    if let Some(found) = found {
+                        found.ready = true;
+                    }
+                }
             })
-            .map_err(Error::Poll)
+            .map_err(Error::Poll)?;
+        if more {
+            for receiver in &mut self.receivers {
+                receiver.ready = true;
+            }
+        }
+        Ok(())
     }
+}
+
+/// What the set of descriptors says when something has arrived.
+fn token_of(receiver: &Receiver) -> u64 {
+    let family = u64::from(receiver.family == AddressFamily::Ipv6);
+    RECEIVE + (u64::from(receiver.interface) << 1 | family)
 }
 
 /// How densely packets come and go. Where thousands of them pass in a second it is the waking up for each that costs; so
 /// then a little is waited, and several are taken or sent at once.
 ///
 /// Packets count from the time at which the kernel received them, so leaving them for a moment ([`LISTENING_REST`]) postpones
-/// no decision of a timer, and no timer is waited past for them. Advertisements are sent up to [`REST`] late: a few
-/// hundredths of the shortest interval.
+/// no decision of a timer, and no timer is waited past for them. Advertisements are sent up to [`REST`] late.
 #[derive(Debug, Default)]
 struct Flow {
     received: Beat,
@@ -155,16 +178,20 @@ impl Host for LinuxHost {
         Duration::from_nanos(sys::clock(libc::CLOCK_REALTIME))
     }
 
-    fn wait(&mut self) -> Result<(), Error> {
-        if let Some(rest) = self.flow.rest(self.now(), self.armed) {
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        let now = self.now();
+        let mut due = now;
+        if let Some(rest) = self.flow.rest(now, until) {
             std::thread::sleep(rest);
+            due = now.saturating_add(rest);
         }
-        // Notifications that were left for later are a reason not to sleep.
-        self.sleep(if self.watch_ready { 0 } else { -1 })
-    }
-
-    fn poll(&mut self) -> Result<(), Error> {
-        self.sleep(0)
+        // Notifications that were left for later are a reason not to sleep. What there is to do besides is looked for when
+        // packets are received, so nothing is set or asked here that is not needed.
+        if self.watch_ready || until.is_some_and(|until| until <= due) {
+            return Ok(());
+        }
+        self.arm(until)?;
+        self.look(-1)
     }
 
     fn arm(&mut self, until: Option<Instant>) -> Result<(), Error> {
@@ -210,7 +237,7 @@ impl Host for LinuxHost {
             None => {
                 let receiver = Receiver::open(listen)?;
                 self.epoll
-                    .add(receiver.fd(), RECEIVE, false)
+                    .add(receiver.fd(), token_of(&receiver), false)
                     .map_err(Error::Poll)?;
                 self.receivers.push(receiver);
                 self.receivers.len() - 1
@@ -229,9 +256,14 @@ impl Host for LinuxHost {
     }
 
     fn receive(&mut self, handle: &mut dyn FnMut(Received<'_>)) -> Result<(), Error> {
+        let looked_at = sys::clock(sys::ELECTION_CLOCK);
+        self.look(0)?;
         for receiver in &mut self.receivers {
-            receiver.receive(&mut self.buffers, handle)?;
+            if std::mem::take(&mut receiver.ready) {
+                receiver.receive(self.empty_at, &mut self.buffers, handle)?;
+            }
         }
+        self.empty_at = looked_at;
         Ok(())
     }
 
@@ -250,6 +282,19 @@ impl Host for LinuxHost {
 
     fn poll_event(&mut self) -> Option<HostEvent> {
         if let Some(event) = self.worker.poll_event() {
+            if let HostEvent::Joined {
+                interface,
+                group,
+                result: Err(_),
+            } = event
+            {
+                let mut receivers = self.receivers.iter_mut();
+                let of = AddressFamily::of(group);
+                let tried = receivers.find(|known| known.interface == interface && known.family == of);
+                if let Some(receiver) = tried {
+                    receiver.forget_group(group);
+                }
+            }
             return Some(event);
         }
         if let Some(event) = self.watch.poll_event() {
@@ -312,10 +357,11 @@ const TIMER: u64 = 0;
 const WOKEN: u64 = 1;
 const DONE: u64 = 2;
 const WATCH: u64 = 3;
+/// The first of those of the receivers.
 const RECEIVE: u64 = 4;
 
-/// How long what is to be sent is left to gather.
-const REST: Duration = Duration::from_micros(300);
+/// How long what is to be sent is left to gather: a twentieth of the shortest interval.
+const REST: Duration = Duration::from_micros(500);
 /// How long what comes in is left to gather.
 const LISTENING_REST: Duration = Duration::from_millis(1);
 /// After how many that came so soon after the one before.

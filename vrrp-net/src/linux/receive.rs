@@ -19,8 +19,8 @@ pub(crate) struct Receiver {
     pub(crate) family: AddressFamily,
     socket: Socket,
     groups: Vec<IpAddr>,
-    /// When the socket was last seen empty: nothing in it now can be older.
-    empty_at: u64,
+    /// There is something to read.
+    pub(crate) ready: bool,
 }
 
 impl Receiver {
@@ -37,7 +37,7 @@ impl Receiver {
             family: listen.family,
             socket,
             groups: Vec::new(),
-            empty_at: sys::clock(sys::ELECTION_CLOCK),
+            ready: false,
         };
         receiver.filter(&listen.vrids)?;
         // A packet may have come in between the making of the socket and its binding to the interface.
@@ -64,9 +64,14 @@ impl Receiver {
         if new.is_empty() {
             return Ok(None);
         }
-        self.groups.extend(&new);
         let socket = self.socket.try_clone().map_err(Error::Socket)?;
+        self.groups.extend(&new);
         Ok(Some((socket, new)))
+    }
+
+    /// A group could not be joined: it is new again.
+    pub(crate) fn forget_group(&mut self, group: IpAddr) {
+        self.groups.retain(|known| *known != group);
     }
 
     /// Lets only packets of these virtual routers through.
@@ -76,15 +81,16 @@ impl Receiver {
             .map_err(Error::Socket)
     }
 
-    /// Hands over what has arrived.
+    /// Hands over what has arrived since `empty_at`, when there was nothing.
     pub(crate) fn receive(
-        &mut self,
+        &self,
+        empty_at: u64,
         buffers: &mut ReceiveBuffers,
         handle: &mut dyn FnMut(Received<'_>),
     ) -> Result<(), Error> {
         loop {
             let times = Times {
-                oldest: self.empty_at,
+                oldest: empty_at,
                 now: sys::clock(sys::ELECTION_CLOCK),
                 wall: sys::clock(libc::CLOCK_REALTIME),
             };
@@ -97,7 +103,6 @@ impl Receiver {
                 })
                 .map_err(Error::Receive)?;
             if !more {
-                self.empty_at = times.now;
                 return Ok(());
             }
         }
@@ -183,9 +188,15 @@ fn set_up(socket: &Socket, listen: &Listen) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A filter program that keeps packets of the given virtual routers and drops the rest. With more identifiers than its
-/// jumps can span it keeps all of them, and the router drops the strangers.
+/// A filter program that keeps packets of the given virtual routers and drops the rest, in the same time however many they
+/// are: identifiers are bits in words of 32.
 fn program(family: AddressFamily, vrids: &[u8]) -> Vec<SockFilter> {
+    let mut words = [0_u32; 8];
+    for vrid in vrids {
+        if let Some(word) = words.get_mut(usize::from(vrid / 32)) {
+            *word |= 1 << (vrid % 32);
+        }
+    }
     let mut program = match family {
         // An IPv4 raw socket's packet starts with the IP header: skip it, load the byte behind the version.
         AddressFamily::Ipv4 => vec![
@@ -194,15 +205,31 @@ fn program(family: AddressFamily, vrids: &[u8]) -> Vec<SockFilter> {
         ],
         AddressFamily::Ipv6 => vec![SockFilter::new(LOAD_BYTE, 0, 0, 1)],
     };
-    if vrids.len() <= MAX_FILTERED {
-        for (place, vrid) in vrids.iter().enumerate() {
-            // Equal: over the other comparisons and the drop, to the keep.
-            let over = u8::try_from(vrids.len() - place).unwrap_or(u8::MAX);
-            program.push(SockFilter::new(JUMP_IF_EQUAL, over, 0, u32::from(*vrid)));
-        }
-        program.push(SockFilter::new(RETURN, 0, 0, 0));
+    program.extend([
+        SockFilter::new(STORE, 0, 0, 0),
+        SockFilter::new(AND, 0, 0, 31),
+        SockFilter::new(MOVE_TO_X, 0, 0, 0),
+        SockFilter::new(LOAD_IMMEDIATE, 0, 0, 1),
+        SockFilter::new(SHIFT_LEFT_BY_X, 0, 0, 0),
+        SockFilter::new(MOVE_TO_X, 0, 0, 0),
+        SockFilter::new(LOAD_STORED, 0, 0, 0),
+        SockFilter::new(SHIFT_RIGHT, 0, 0, 5),
+    ]);
+    // X has the bit, A the number of its word.
+    let used: Vec<_> = (0_u32..).zip(words).filter(|(_, word)| *word != 0).collect();
+    let mut left = u8::try_from(used.len() * 3).unwrap_or(u8::MAX);
+    for (number, word) in used {
+        left -= 3;
+        program.extend([
+            SockFilter::new(JUMP_IF_EQUAL, 0, 2, number),
+            SockFilter::new(LOAD_IMMEDIATE, 0, 0, word),
+            SockFilter::new(JUMP_IF_SET_X, left + 1, left, 0),
+        ]);
     }
-    program.push(SockFilter::new(RETURN, 0, 0, u32::MAX));
+    program.extend([
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ]);
     program
 }
 
@@ -211,7 +238,6 @@ const VRRP: i32 = 112;
 const SO_BINDTOIFINDEX: i32 = 62;
 const IPV6_MULTICAST_ALL: i32 = 29;
 const RECEIVE_BUFFER: i32 = 4 * 1024 * 1024;
-const MAX_FILTERED: usize = 200;
 
 /// `BPF_LDX | BPF_B | BPF_MSH`: X becomes the length of the IP header.
 const LOAD_HEADER_LENGTH: u16 = 0xb1;
@@ -219,6 +245,22 @@ const LOAD_HEADER_LENGTH: u16 = 0xb1;
 const LOAD_BYTE_BEHIND_HEADER: u16 = 0x50;
 /// `BPF_LD | BPF_B | BPF_ABS`: A becomes the byte at k.
 const LOAD_BYTE: u16 = 0x30;
+/// `BPF_ST`: into the scratch memory.
+const STORE: u16 = 0x02;
+/// `BPF_LD | BPF_MEM`: from there.
+const LOAD_STORED: u16 = 0x60;
+/// `BPF_LD | BPF_IMM`.
+const LOAD_IMMEDIATE: u16 = 0x00;
+/// `BPF_ALU | BPF_AND | BPF_K`.
+const AND: u16 = 0x54;
+/// `BPF_ALU | BPF_LSH | BPF_X`.
+const SHIFT_LEFT_BY_X: u16 = 0x6c;
+/// `BPF_ALU | BPF_RSH | BPF_K`.
+const SHIFT_RIGHT: u16 = 0x74;
+/// `BPF_MISC | BPF_TAX`.
+const MOVE_TO_X: u16 = 0x07;
+/// `BPF_JMP | BPF_JSET | BPF_X`.
+const JUMP_IF_SET_X: u16 = 0x4d;
 /// `BPF_JMP | BPF_JEQ | BPF_K`.
 const JUMP_IF_EQUAL: u16 = 0x15;
 /// `BPF_RET | BPF_K`.
@@ -227,6 +269,35 @@ const RETURN: u16 = 0x06;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The kernel runs the program, on a pair of sockets that needs no privileges.
+    #[test]
+    fn the_filter_keeps_the_virtual_routers_it_was_given_and_no_other() {
+        let all: Vec<u8> = (1..=255).collect();
+        let sparse = [1, 31, 32, 33, 63, 64, 200, 255];
+        for vrids in [&[][..], &[7], &sparse, &all[..220], &all] {
+            for (family, header) in [
+                (AddressFamily::Ipv4, &[0x45; 20][..]),
+                (AddressFamily::Ipv4, &[0x46; 24]),
+                (AddressFamily::Ipv6, &[]),
+            ] {
+                let (here, there) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+                there.set_nonblocking(true).unwrap();
+                there.attach_filter(&program(family, vrids)).unwrap();
+                for vrid in 0..=255 {
+                    let mut packet = header.to_vec();
+                    packet.extend([0x31, vrid, 100, 1]);
+                    here.send(&packet).unwrap();
+                    let mut room = [std::mem::MaybeUninit::uninit(); 64];
+                    let kept = there.recv(&mut room).is_ok();
+                    assert_eq!(kept, vrids.contains(&vrid), "{vrid} of {vrids:?} over {family:?}");
+                }
+                // Too short to have an identifier.
+                here.send(&[header, &[0x31]].concat()).unwrap();
+                assert!(there.recv(&mut [std::mem::MaybeUninit::uninit(); 64]).is_err());
+            }
+        }
+    }
 
     #[test]
     fn the_arrival_is_the_kernels_time_on_our_clock() {

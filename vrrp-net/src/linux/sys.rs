@@ -167,8 +167,9 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits at most `milliseconds` (for ever if negative) and calls `ready` with each token that woke.
-    pub(crate) fn wait(&self, milliseconds: i32, mut ready: impl FnMut(u64)) -> io::Result<()> {
+    /// Waits at most `milliseconds` (for ever if negative) and calls `ready` with each token that woke. `Ok(true)` says that
+    /// there may be more of them.
+    pub(crate) fn wait(&self, milliseconds: i32, mut ready: impl FnMut(u64)) -> io::Result<bool> {
         const ROOM: usize = 32;
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; ROOM];
         // SAFETY: `events` has room for the number of entries announced.
@@ -185,10 +186,11 @@ impl Epoll {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) => return Err(error),
         };
-        for event in events.iter().take(usize::try_from(count).unwrap_or(0)) {
+        let count = usize::try_from(count).unwrap_or(0);
+        for event in events.iter().take(count) {
             ready(event.u64);
         }
-        Ok(())
+        Ok(count == ROOM)
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {

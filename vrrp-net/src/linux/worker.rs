@@ -155,13 +155,14 @@ impl Hands {
         let mut results: Vec<(u64, Vec<(usize, i32)>)> = Vec::with_capacity(jobs.len());
         let mut sent: Vec<Sent> = Vec::new();
         let mut announcements = Vec::new();
+        let mut joined = Vec::new();
         for job in jobs {
             match job {
                 Job::Join {
                     socket,
                     interface,
                     groups,
-                } => join(&socket, interface, &groups),
+                } => joined.extend(join(&socket, interface, &groups)),
                 Job::Work(work) => {
                     let result = results.len();
                     results.push((work.ticket, Vec::new()));
@@ -205,8 +206,9 @@ impl Hands {
         if !announcements.is_empty() {
             self.announcer.add(&announcements);
         }
-        if !results.is_empty() {
+        if !(results.is_empty() && joined.is_empty()) {
             let mut done = lock(&shared.results);
+            done.extend(joined);
             for (ticket, failures) in results {
                 done.push_back(HostEvent::Done { ticket, failures });
             }
@@ -390,21 +392,28 @@ fn take_together(jobs: &mut VecDeque<Job>) -> Vec<Job> {
     together
 }
 
-fn join(socket: &socket2::Socket, interface: u32, groups: &[IpAddr]) {
-    for group in groups {
+fn join<'a>(
+    socket: &'a socket2::Socket,
+    interface: u32,
+    groups: &'a [IpAddr],
+) -> impl Iterator<Item = HostEvent> + use<'a> {
+    groups.iter().map(move |group| {
         let joined = match group {
             IpAddr::V4(group) => {
                 socket.join_multicast_v4_n(group, &socket2::InterfaceIndexOrAddress::Index(interface))
             }
             IpAddr::V6(group) => socket.join_multicast_v6(group, interface),
         };
-        match joined {
-            Ok(()) => {}
-            // Joined before.
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => tracing::warn!(interface, %group, %error, "cannot join the multicast group"),
+        HostEvent::Joined {
+            interface,
+            group: *group,
+            result: match joined {
+                // Joined before.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(()),
+                joined => joined.map_err(|error| error.raw_os_error().unwrap_or(0)),
+            },
         }
-    }
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
