@@ -148,6 +148,33 @@ fn trace(result: libc::c_long) -> io::Result<()> {
     }
 }
 
+/// The processors that this process may use.
+pub(crate) fn processors() -> io::Result<Vec<usize>> {
+    // SAFETY: a set of zeroes is an empty one.
+    let mut set: libc::cpu_set_t = unsafe { zeroed() };
+    // SAFETY: at most as many bytes as the set has are written to it.
+    check(unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) })?;
+    let most = usize::try_from(libc::CPU_SETSIZE).unwrap_or(0);
+    // SAFETY: only places within the set are asked for.
+    Ok((0..most)
+        .filter(|place| unsafe { libc::CPU_ISSET(*place, &set) })
+        .collect())
+}
+
+/// Keeps a thread of a process that we started on one of [`processors`].
+pub(crate) fn keep_on(thread: u32, processor: usize) -> io::Result<()> {
+    let thread = libc::pid_t::try_from(thread).map_err(io::Error::other)?;
+    // SAFETY: a set of zeroes is an empty one, and the processor is a place within it.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = zeroed();
+        libc::CPU_SET(processor, &mut set);
+        set
+    };
+    // SAFETY: as many bytes as the set has are read from it.
+    check(unsafe { libc::sched_setaffinity(thread, size_of_val(&set), &set) })?;
+    Ok(())
+}
+
 /// Sets one integer option of a socket.
 pub(crate) fn set_option(
     socket: BorrowedFd<'_>,
