@@ -142,6 +142,65 @@ fn everything_comes_from_the_virtual_mac() {
     }
 }
 
+/// keepalived's `vmac_xmit_base`: the virtual MAC answers and is announced, and advertisements come from the interface's own.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn advertisements_leave_from_the_base_where_that_is_asked_for() {
+    for ipv6 in [false, true] {
+        let lab = Lab::new();
+        let spec = RouterSpec {
+            virtual_mac: true,
+            transmit_base: true,
+            ..router(ipv6, 150)
+        };
+        let _director = lab.director(0, &spec);
+        lab.wait_holds(0, address(ipv6));
+        std::thread::sleep(INTERVAL * 5);
+        let frames = lab.capture.take();
+        let adverts = adverts(&frames);
+        assert!(!adverts.is_empty());
+        for frame in adverts {
+            assert_eq!(frame.source_mac(), own_mac(0));
+        }
+        let announced: Vec<_> = frames
+            .iter()
+            .filter(|frame| frame.content().announced() == Some(address(ipv6)))
+            .collect();
+        assert!(!announced.is_empty());
+        for frame in announced {
+            assert_eq!(frame.source_mac(), virtual_mac(ipv6));
+        }
+    }
+}
+
+/// Who hears nobody must not become active beside whoever is: without its group a router stays out, and takes part when it
+/// can be joined after all.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn a_group_that_cannot_be_joined_keeps_a_router_out() {
+    let lab = Lab::new();
+    let _active = lab.director(1, &router(false, 200));
+    lab.wait_holds(1, address(false));
+    let host = lab.segment.host(0);
+    host.switch("ipv4/igmp_max_memberships", "0").unwrap();
+    let director = lab.director(0, &router(false, 100));
+    let told = director.wait_line(PATIENCE, |line| {
+        line.text.contains("cannot receive advertisements")
+    });
+    assert!(told.is_some());
+    // A machine that stood still before the group was refused let it be active until then.
+    lab.wait_lost(0, address(false));
+    let _ = lab.capture.take();
+    // Longer than the down interval.
+    std::thread::sleep(INTERVAL * 8);
+    assert!(!lab.watches[0].holds(address(false)));
+    assert_eq!(from_host(&lab.capture.take(), false, 0), 0);
+    host.switch("ipv4/igmp_max_memberships", "20").unwrap();
+    let took_part = director.wait_line(PATIENCE, |line| line.state.as_deref() == Some("backup"));
+    assert!(took_part.is_some());
+    assert!(!lab.watches[0].holds(address(false)));
+}
+
 /// RFC 9568 §7.4 and §8.2.2: the virtual MAC feeds no interface identifier, and no duplicate is looked for.
 #[test]
 #[ignore = "needs root and network namespaces"]

@@ -1,5 +1,9 @@
-//! Beside FRR's vrrpd, in both roles. It keeps its addresses on a macvlan that is down while it backs up, so who is active is
-//! read from the wire. It rounds its timers to centiseconds, and does not answer a router that loses.
+//! Beside FRR's vrrpd, in both roles. What is expected to differ:
+//!
+//! - it keeps its addresses on a macvlan that is down while it backs up, so who is active is read from the wire;
+//! - it rounds its timers to centiseconds, and does not answer a router that loses;
+//! - it knows neither passwords nor unicast, so VRRPv2 is compared without a password and all of it by multicast;
+//! - it always has the virtual MAC; ours has it where the test says so.
 
 mod common;
 
@@ -137,6 +141,38 @@ fn both_roles(ipv6: bool, spec: impl Fn(u8) -> RouterSpec, interval: Duration) {
 #[ignore = "needs root, network namespaces and FRR"]
 fn frr_version_3_over_ipv4() {
     both_roles(false, |priority| router(false, priority), INTERVAL);
+}
+
+/// Both have the same MAC address in turn.
+#[test]
+#[ignore = "needs root, network namespaces and FRR"]
+fn frr_with_virtual_macs_on_both_sides() {
+    for ipv6 in [false, true] {
+        let spec = |priority| RouterSpec {
+            virtual_mac: true,
+            ..router(ipv6, priority)
+        };
+        both_roles(ipv6, spec, INTERVAL);
+    }
+}
+
+/// FRR has no passwords: ours, which has one, does not believe it.
+#[test]
+#[ignore = "needs root, network namespaces and FRR"]
+fn frr_is_not_believed_where_a_password_is_asked_for() {
+    let lab = Lab::new();
+    let spec = |priority, password: Option<&str>| RouterSpec {
+        version: 2,
+        centiseconds: 100,
+        password: password.map(Into::into),
+        ..router(false, priority)
+    };
+    let _frr = Frr::start(&lab, 1, &spec(200, None), false);
+    wait_alone(&lab, 200, Duration::from_secs(1));
+    let ours = lab.director(0, &spec(100, Some("s3cret")));
+    let told = ours.wait_line(PATIENCE, |line| line.text.contains("is discarded"));
+    assert!(told.is_some());
+    lab.wait_holds(0, address(false));
 }
 
 #[test]

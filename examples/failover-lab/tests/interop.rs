@@ -122,6 +122,15 @@ fn keepalived_with_virtual_macs() {
     });
 }
 
+#[test]
+#[ignore = "needs root, network namespaces and keepalived"]
+fn keepalived_with_virtual_macs_and_advertisements_from_the_base() {
+    both_roles(false, &|spec, _| {
+        spec.virtual_mac = true;
+        spec.transmit_base = true;
+    });
+}
+
 /// The wrong password is refused on both sides: each is active on its own.
 #[test]
 #[ignore = "needs root, network namespaces and keepalived"]
