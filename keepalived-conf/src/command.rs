@@ -122,7 +122,7 @@ impl Setting for Command {
     }
 
     fn write(&self, keyword: &str, printer: &mut Printer) {
-        printer.command(keyword, self);
+        printer.command(keyword, &self.line, self.user.as_deref(), self.group.as_deref());
     }
 }
 

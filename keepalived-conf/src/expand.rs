@@ -10,7 +10,7 @@ use crate::environment::{Environment, FileKind};
 use crate::include;
 use crate::lexer::{trimmed, without_comment, words};
 use crate::limits::{EXPANDED_LINE_BYTES, LINE_BYTES, Limits, SUBSTITUTIONS};
-use crate::parser::Options;
+use crate::options::Options;
 use crate::sequence::{self, Sequence};
 use crate::source::{SourceFile, Span};
 use crate::text::Text;

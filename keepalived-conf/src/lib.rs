@@ -25,6 +25,7 @@ mod lexer;
 mod limits;
 mod macros;
 mod model;
+mod options;
 mod parser;
 mod printer;
 mod reader;
@@ -52,13 +53,16 @@ pub use model::checker::{
     BfdCheck, DnsCheck, DnsType, FileCheck, MiscCheck, PingCheck, SmtpCheck, SmtpHost, TcpCheck, UdpCheck,
 };
 pub use model::configuration::{Configuration, Ssl};
+pub use model::forwarding::{Forwarding, Method, Tunnel, TunnelChecksum};
 pub use model::garp_group::GarpGroup;
 pub use model::global_defs::{DynamicInterfaces, Fifo, FlushOnStop, GlobalDefs, SmtpServer, SyncDaemon};
 pub use model::http::{HttpCheck, HttpProtocol, StatusCodes, Url};
 pub use model::interface::{LinkbeatInterface, UpDownDelay};
+pub use model::raw::Raw;
 pub use model::real_server::RealServer;
 pub use model::route::{Locked, Route, RouteOptions, Via};
 pub use model::rule::Rule;
+pub use model::socket_name::SocketName;
 pub use model::sync_group::{SyncGroup, TrackGroup};
 pub use model::track::{
     TrackBfd, TrackFile, TrackInterface, TrackProcess, TrackScript, UnicastPeer, User, Weight,
@@ -66,15 +70,15 @@ pub use model::track::{
 pub use model::track_file::{InitFile, TrackedFile};
 pub use model::track_process::{ParameterMatch, ProcessPattern, TrackedProcess};
 pub use model::virtual_server::{
-    Forwarding, Granularity, IpFamily, Method, Persistence, Protocol, ProxyProtocol, Scheduler, SocketName,
-    Timeouts, Tunnel, TunnelChecksum, VirtualServer, VirtualServerName,
+    Granularity, IpFamily, Persistence, Protocol, ProxyProtocol, Scheduler, Timeouts, VirtualServer,
+    VirtualServerName,
 };
 pub use model::virtual_server_group::{GroupEntry, VirtualServerGroup};
 pub use model::vrrp_instance::{
-    AuthHmac, AuthType, Authentication, GarpExtraIf, OldChecksum, Raw, State, UseVmac, VrrpInstance,
+    AuthHmac, AuthType, Authentication, GarpExtraIf, OldChecksum, State, UseVmac, VrrpInstance,
 };
 pub use model::vrrp_script::VrrpScript;
-pub use parser::Options;
+pub use options::Options;
 pub use source::{Origin, Position, Sources, Span};
 pub use system::System;
 pub use value::{NotPrefix, NotSeconds, Prefix, Seconds};

@@ -1,6 +1,5 @@
 //! Values to text.
 
-use crate::command::Command;
 use crate::error::Error;
 use crate::lexer::{Piece, command_words, pieces, without_comment, words};
 use crate::limits::LINE_BYTES;
@@ -22,18 +21,18 @@ impl Printer {
     }
 
     /// A command: its text is read by rules of its own.
-    pub(crate) fn command(&mut self, keyword: &str, command: &Command) {
-        let mut text = format!("{keyword} \"{}\"", escape_command(&command.line));
-        let mut wanted = vec![command.line.clone()];
-        for word in [&command.user, &command.group].into_iter().flatten() {
+    pub(crate) fn command(&mut self, keyword: &str, command: &str, user: Option<&str>, group: Option<&str>) {
+        let mut text = format!("{keyword} \"{}\"", escape_command(command));
+        let mut wanted = vec![command];
+        for word in [user, group].into_iter().flatten() {
             text.push_str(&format!(" \"{}\"", escape_command(word)));
-            wanted.push(word.clone());
+            wanted.push(word);
         }
         let whole = Text::from_file(0, 0, &text);
         let arguments = text.get(keyword.len()..).unwrap_or_default();
         let same = command_words(arguments).is_some_and(|read| read == wanted);
         let one_piece = matches!(pieces(&whole).as_deref(), Ok([Piece::Words(_)]));
-        let user_first = command.user.is_some() || command.group.is_none();
+        let user_first = user.is_some() || group.is_none();
         let length = text.len().saturating_add(self.depth.saturating_mul(4));
         let clean = !text.contains(['\n', '\0', char::REPLACEMENT_CHARACTER]);
         if !(same

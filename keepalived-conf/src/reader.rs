@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, Report, Severity, Verdict};
 use crate::environment::Environment;
 use crate::keyword::{Keyword, Support, nearest};
 use crate::lexer::Word;
-use crate::parser::Options;
+use crate::options::Options;
 use crate::source::{Origin, Span};
 use crate::tree::Statement;
 
@@ -129,12 +129,35 @@ impl<'a> Reader<'a> {
         advice: impl Into<String>,
         verdict: Verdict,
     ) {
+        self.somewhere(self.mark(block, keyword), severity, message, advice, verdict);
+    }
+
+    /// Reports at an entry of a list.
+    pub(crate) fn of_entry(
+        &mut self,
+        entry: Origin,
+        severity: Severity,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+        verdict: Verdict,
+    ) {
+        self.somewhere(entry.0, severity, message, advice, verdict);
+    }
+
+    /// Reports at a place, if it has one: what was not read from a text has none.
+    fn somewhere(
+        &mut self,
+        span: Option<Span>,
+        severity: Severity,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+        verdict: Verdict,
+    ) {
         let nowhere = Span {
             file: u32::MAX,
             start: 0,
             end: 0,
         };
-        let span = self.mark(block, keyword);
         let place = span.unwrap_or(nowhere);
         let mut diagnostic = match severity {
             Severity::Error => Diagnostic::error(place, message),

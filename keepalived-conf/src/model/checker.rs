@@ -7,8 +7,8 @@ use crate::keyword::{
     ADDRESS, BOOL, FLAG, INTERFACE, Range, SCRIPT, VITAL, WORD, YES, count, int, secs, text,
 };
 use crate::macros::{block, words};
+use crate::model::raw::Raw;
 use crate::model::track::{User, Weight};
-use crate::model::vrrp_instance::Raw;
 use crate::value::Seconds;
 
 /// A check that connects to something: what all of them share, then what is its own.

@@ -9,9 +9,10 @@ use crate::keyword::{
     secs, text,
 };
 use crate::macros::block;
+use crate::model::raw::Raw;
 use crate::model::track::User;
 use crate::model::virtual_server::Timeouts;
-use crate::model::vrrp_instance::{GarpExtraIf, Raw};
+use crate::model::vrrp_instance::GarpExtraIf;
 use crate::reader::{Reader, Words};
 use crate::value::{Seconds, ignored, next};
 

@@ -4,7 +4,7 @@ use crate::field::Value;
 use crate::keyword::{BOOL, FLAG, Keyword, PATH, Range, WORD, YES, count, no, text};
 use crate::macros::{block, words};
 use crate::model::checker::check;
-use crate::model::vrrp_instance::Raw;
+use crate::model::raw::Raw;
 use crate::reader::{Reader, Words};
 use crate::value::next;
 

@@ -6,8 +6,9 @@ use crate::macros::block;
 use crate::model::checker::{
     BfdCheck, DnsCheck, FileCheck, MiscCheck, PingCheck, SmtpCheck, TcpCheck, UdpCheck,
 };
+use crate::model::forwarding::Forwarding;
 use crate::model::http::HttpCheck;
-use crate::model::virtual_server::{Forwarding, SocketName};
+use crate::model::socket_name::SocketName;
 use crate::value::Seconds;
 
 /// The block of a check.

@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::field::{Entry, Positional, Value};
 use crate::keyword::{ADDRESS, FLAG, INTERFACE, Keyword, WORD, YES, count, int, no, text};
 use crate::macros::entry;
-use crate::model::vrrp_instance::Raw;
+use crate::model::raw::Raw;
 use crate::reader::{Reader, Words};
 use crate::source::Origin;
 use crate::value::{Prefix, next};

@@ -1,13 +1,13 @@
 //! `virtual_server`.
 
-use std::net::IpAddr;
-
 use crate::command::Command;
 use crate::diagnostic::Diagnostic;
 use crate::field::Value;
 use crate::keyword::{BOOL, FLAG, Keyword, Range, SCRIPT, VITAL, WORD, YES, count, int, no, secs, text};
 use crate::macros::{block, words};
+use crate::model::forwarding::Forwarding;
 use crate::model::real_server::RealServer;
+use crate::model::socket_name::SocketName;
 use crate::reader::{Reader, Words};
 use crate::value::{Seconds, ignored, next};
 
@@ -137,57 +137,6 @@ impl Value for VirtualServerName {
     }
 }
 
-/// An address, and perhaps a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(deny_unknown_fields)
-)]
-pub struct SocketName {
-    /// The address.
-    pub address: IpAddr,
-    /// The port.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub port: Option<u16>,
-}
-
-impl Value for SocketName {
-    fn take(words: &mut Words<'_>, keyword: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
-        let word = next(words, keyword, reader)?;
-        let Ok(address) = word.text.parse() else {
-            reader.push(
-                Diagnostic::error(word.span, format!("`{}` is no IP address", word.text)).advice(format!(
-                    "keepalived would go on without this `{}`",
-                    keyword.name()
-                )),
-            );
-            return None;
-        };
-        let port = match words.peek() {
-            Some(word) => match word.text.parse::<u16>() {
-                Ok(0) if keyword.is("virtual_server") => None,
-                Ok(port) if port > 0 => Some(port),
-                _ => {
-                    reader.push(
-                        Diagnostic::error(word.span, format!("`{}` is no port", word.text))
-                            .advice("1 to 65535"),
-                    );
-                    return None;
-                }
-            },
-            None => None,
-        };
-        words.take();
-        Some(Self { address, port })
-    }
-
-    fn put(&self, line: &mut Vec<String>) {
-        line.push(self.address.to_string());
-        line.extend(self.port.map(|port| port.to_string()));
-    }
-}
-
 words! {
     /// What a virtual server speaks.
     Protocol {
@@ -251,108 +200,6 @@ words! {
         Inet = ["inet"],
         /// IPv6.
         Inet6 = ["inet6"],
-    }
-}
-
-words! {
-    /// How a packet reaches its real server.
-    Method {
-        /// Addresses are translated, and answers come back through the director.
-        Nat = ["NAT"],
-        /// The frame is sent on as it is.
-        Dr = ["DR"],
-        /// The packet is sent on in another packet.
-        Tun = ["TUN"],
-        /// Both addresses are translated; the embedded proxy does this, the kernel does not.
-        Fnat = ["FNAT"],
-    }
-}
-
-words! {
-    /// In what a packet is wrapped.
-    Tunnel {
-        /// IP in IP.
-        Ipip = ["ipip"],
-        /// Generic UDP encapsulation.
-        Gue = ["gue"],
-        /// Generic routing encapsulation.
-        Gre = ["gre"],
-    }
-}
-
-words! {
-    /// Which checksum a tunnel has.
-    TunnelChecksum {
-        /// None.
-        No = ["nocsum"],
-        /// One of its own.
-        Yes = ["csum"],
-        /// That of what it carries.
-        Remote = ["remcsum"],
-    }
-}
-
-/// How packets reach the real server: `NAT`, `DR`, `TUN type gue port 6080 csum`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(deny_unknown_fields)
-)]
-pub struct Forwarding {
-    /// The method.
-    pub method: Method,
-    /// The tunnel; without it IP in IP.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub tunnel: Option<Tunnel>,
-    /// The port of a GUE tunnel.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub port: Option<u16>,
-    /// The checksum of a GUE or GRE tunnel.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub checksum: Option<TunnelChecksum>,
-}
-
-impl Value for Forwarding {
-    fn take(words: &mut Words<'_>, keyword: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
-        let mut found = Self {
-            method: Method::take(words, keyword, reader)?,
-            tunnel: None,
-            port: None,
-            checksum: None,
-        };
-        while let Some(word) = words.take() {
-            match (&*word.text, TunnelChecksum::from_word(&word.text)) {
-                ("type", _) => found.tunnel = Some(Tunnel::take(words, keyword, reader)?),
-                ("port", _) => {
-                    let range = Keyword {
-                        range: int(1, 65_535),
-                        ..*keyword
-                    };
-                    found.port = Some(u16::take(words, &range, reader)?);
-                }
-                (_, Some(checksum)) => found.checksum = Some(checksum),
-                (_, None) => ignored(word, "is no option of a forwarding method", reader),
-            }
-        }
-        if found.tunnel == Some(Tunnel::Gue) && found.port.is_none() {
-            reader.push(
-                Diagnostic::error(words.last(), "a GUE tunnel needs a port").advice("type gue port 6080"),
-            );
-            return None;
-        }
-        Some(found)
-    }
-
-    fn put(&self, line: &mut Vec<String>) {
-        line.push(self.method.to_string());
-        if let Some(tunnel) = self.tunnel {
-            line.extend([String::from("type"), tunnel.to_string()]);
-        }
-        if let Some(port) = self.port {
-            line.extend([String::from("port"), port.to_string()]);
-        }
-        line.extend(self.checksum.map(|checksum| checksum.to_string()));
     }
 }
 
@@ -487,7 +334,7 @@ impl Value for Timeouts {
     }
 }
 
-crate::macros::settings!(SocketName, Forwarding, Persistence, Granularity, Timeouts);
+crate::macros::settings!(Persistence, Granularity, Timeouts);
 
 #[cfg(feature = "serde")]
 crate::value::serde_text!(Granularity);

@@ -11,6 +11,7 @@ use crate::keyword::{
 use crate::macros::{block, words};
 use crate::model::address::VirtualAddress;
 use crate::model::bfd::BFD;
+use crate::model::raw::Raw;
 use crate::model::route::Route;
 use crate::model::rule::Rule;
 use crate::model::track::{TrackBfd, TrackFile, TrackInterface, TrackProcess, TrackScript, UnicastPeer};
@@ -204,29 +205,6 @@ words! {
     }
 }
 
-/// The rest of a line, word by word, of a keyword that is kept and printed and not acted upon.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(transparent)
-)]
-pub struct Raw(pub Vec<String>);
-
-impl Value for Raw {
-    fn take(words: &mut Words<'_>, _: &Keyword, _: &mut Reader<'_>) -> Option<Self> {
-        Some(Self(
-            std::iter::from_fn(|| words.take())
-                .map(|word| word.text.to_string())
-                .collect(),
-        ))
-    }
-
-    fn put(&self, line: &mut Vec<String>) {
-        line.extend(self.0.iter().cloned());
-    }
-}
-
 /// The macvlan of a virtual router.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(
@@ -332,4 +310,4 @@ impl Value for GarpExtraIf {
     }
 }
 
-crate::macros::settings!(Raw, UseVmac, OldChecksum, GarpExtraIf);
+crate::macros::settings!(UseVmac, OldChecksum, GarpExtraIf);

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use crate::diagnostic::{Severity, Verdict};
 use crate::model::configuration::Configuration;
-use crate::model::virtual_server::{Method, VirtualServer, VirtualServerName};
+use crate::model::forwarding::Method;
+use crate::model::virtual_server::{VirtualServer, VirtualServerName};
 use crate::reader::Reader;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {

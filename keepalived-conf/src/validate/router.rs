@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::diagnostic::{Diagnostic, Severity, Verdict};
+use crate::diagnostic::{Severity, Verdict};
 use crate::model::configuration::Configuration;
 use crate::model::vrrp_instance::{AuthType, State, VrrpInstance};
 use crate::reader::Reader;
@@ -144,23 +144,21 @@ fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
         if let Some(first) = first
             && address.is_ipv4() != first.is_ipv4()
         {
-            report(
+            reader.of_entry(
                 each.origin,
-                Diagnostic::error,
+                Severity::Error,
                 format!("{address} is of another family than {first}"),
                 "a virtual router has one family; move it to `virtual_ipaddress_excluded` or to another virtual router",
                 Verdict::Reports,
-                reader,
             );
         }
         if seen.contains(&address) {
-            report(
+            reader.of_entry(
                 each.origin,
-                Diagnostic::warning,
+                Severity::Warning,
                 format!("{address} is said twice"),
                 "the second is ignored",
                 Verdict::Silent,
-                reader,
             );
         }
         seen.push(address);
@@ -182,13 +180,12 @@ fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
         if let Some(label) = &each.label
             && label.len() > 15
         {
-            report(
+            reader.of_entry(
                 each.origin,
-                Diagnostic::error,
+                Severity::Error,
                 format!("the label `{label}` is too long"),
                 "the kernel takes 15 characters",
                 Verdict::Silent,
-                reader,
             );
         }
     }
@@ -221,16 +218,15 @@ fn source(router: &VrrpInstance, reader: &mut Reader<'_>) {
     }
     for peer in &router.unicast_peer {
         if peer.address.is_ipv6() != router.is_ipv6() {
-            report(
+            reader.of_entry(
                 peer.origin,
-                Diagnostic::error,
+                Severity::Error,
                 format!(
                     "the peer {} is not {family}, as the virtual addresses are",
                     peer.address
                 ),
                 "",
                 Verdict::Reports,
-                reader,
             );
         }
     }
@@ -400,16 +396,15 @@ fn tracked(router: &VrrpInstance, configuration: &Configuration, reader: &mut Re
     );
     for each in &router.track_interface {
         if Some(&each.name) == router.interface.as_ref() {
-            report(
+            reader.of_entry(
                 each.origin,
-                Diagnostic::warning,
+                Severity::Warning,
                 format!(
                     "{} is this virtual router's own interface, which is tracked anyhow",
                     each.name
                 ),
                 "remove the line",
                 Verdict::Reports,
-                reader,
             );
         }
     }
@@ -533,25 +528,4 @@ fn interfaces(configuration: &Configuration, reader: &mut Reader<'_>) {
             );
         }
     }
-}
-
-pub(super) fn report(
-    origin: Origin,
-    make: fn(crate::Span, String) -> Diagnostic,
-    message: String,
-    advice: &str,
-    verdict: Verdict,
-    reader: &mut Reader<'_>,
-) {
-    let nowhere = crate::Span {
-        file: u32::MAX,
-        start: 0,
-        end: 0,
-    };
-    let mut diagnostic = make(origin.0.unwrap_or(nowhere), message).verdict(verdict);
-    diagnostic.span = origin.0;
-    if !advice.is_empty() {
-        diagnostic = diagnostic.advice(advice);
-    }
-    reader.push(diagnostic);
 }

@@ -1,14 +1,13 @@
 //! Scripts, files and processes: whether what is named is there, and whether it can be run.
 
 use crate::command::{self, Command};
-use crate::diagnostic::{Diagnostic, Severity, Verdict};
+use crate::diagnostic::{Severity, Verdict};
 use crate::environment::Program;
 use crate::keyword::nearest;
 use crate::model::configuration::Configuration;
 use crate::model::track::{TrackFile, TrackProcess, TrackScript};
 use crate::reader::Reader;
 use crate::source::Origin;
-use crate::validate::router::report;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
     let mut run: Vec<&Command> = Vec::new();
@@ -126,13 +125,12 @@ fn lookup(name: &str, origin: Origin, names: &[&str], block: &str, reader: &mut 
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("no `{block}` block has this name; keepalived would go on without it"),
     };
-    report(
+    reader.of_entry(
         origin,
-        Diagnostic::error,
+        Severity::Error,
         format!("no {block} `{name}`"),
         &advice,
         Verdict::Reports,
-        reader,
     );
 }
 
@@ -222,33 +220,25 @@ fn security(configuration: &Configuration, run: &[&Command], reader: &mut Reader
             continue;
         }
         let message = "somebody other than root may change this script, which runs as root";
-        let (diagnostic, advice): (fn(crate::Span, String) -> Diagnostic, _) = match secure {
+        let (severity, advice) = match secure {
             true => (
-                Diagnostic::error,
+                Severity::Error,
                 "`enable_script_security` forbids it: chown root, chmod go-w, its directories too",
             ),
             false => (
-                Diagnostic::warning,
+                Severity::Warning,
                 "chown root, chmod go-w, its directories too; or name a user after the command",
             ),
         };
-        report(
-            command.origin,
-            diagnostic,
-            message.to_owned(),
-            advice,
-            Verdict::Security,
-            reader,
-        );
+        reader.of_entry(command.origin, severity, message, advice, Verdict::Security);
     }
     if let Some((first, _)) = runnable.first().filter(|_| !secure) {
-        report(
+        reader.of_entry(
             first.origin,
-            Diagnostic::warning,
+            Severity::Warning,
             String::from("scripts run as root, and nobody checks who may change them"),
             "add `enable_script_security` to `global_defs`, and `script_user` if they need not be root",
             Verdict::Security,
-            reader,
         );
     }
 }
