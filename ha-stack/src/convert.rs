@@ -6,8 +6,10 @@
 #[cfg(feature = "balance")]
 mod check;
 mod command;
+mod names;
 mod route;
 mod router;
+mod rule;
 #[cfg(feature = "balance")]
 mod server;
 mod signing;

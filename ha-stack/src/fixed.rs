@@ -1,11 +1,11 @@
-//! Addresses and routes that this host has whoever is active: `static_ipaddress` and `static_routes`.
+//! What this host has whoever is active: `static_ipaddress`, `static_routes` and `static_rules`.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use vrrp_net::{Change, Host, HostEvent, VirtualAddress, VirtualRoute, Waker, Work};
+use vrrp_net::{Change, Host, HostEvent, VirtualAddress, VirtualRoute, VirtualRule, Waker, Work};
 
 use crate::error::Error;
 
@@ -19,11 +19,10 @@ pub struct FixedAddress {
     pub address: VirtualAddress,
 }
 
-/// Keeps addresses and routes on a host: adds them, puts them back when somebody deletes them or their interface comes
-/// back, and removes them at its end.
+/// Keeps addresses, routes and rules on a host: adds them, puts them back when somebody deletes them or their interface
+/// comes back, and removes them at its end.
 ///
-/// An address that was there before is left alone, then and later. A route that somebody deletes is put back with the
-/// next change of an interface or address.
+/// An address that was there before is left alone, then and later.
 #[derive(Debug)]
 pub struct FixedKeeper {
     orders: Arc<Mutex<Orders>>,
@@ -52,10 +51,13 @@ impl FixedKeeper {
     }
 
     /// Keeps these from now on. What is not listed any more is removed; what stays does not notice.
-    pub fn set(&self, addresses: Vec<FixedAddress>, routes: Vec<VirtualRoute>) {
+    pub fn set(&self, addresses: Vec<FixedAddress>, routes: Vec<VirtualRoute>, rules: Vec<VirtualRule>) {
         let mut orders = lock(&self.orders);
-        orders.addresses = addresses;
-        orders.routes = routes;
+        orders.wanted = Wanted {
+            addresses,
+            routes,
+            rules,
+        };
         drop(orders);
         self.waker.wake();
     }
@@ -75,9 +77,16 @@ impl Drop for FixedKeeper {
 
 #[derive(Debug, Default)]
 struct Orders {
+    wanted: Wanted,
+    stop: bool,
+}
+
+/// What is to be there.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
     addresses: Vec<FixedAddress>,
     routes: Vec<VirtualRoute>,
-    stop: bool,
+    rules: Vec<VirtualRule>,
 }
 
 /// The thread's own view.
@@ -91,6 +100,7 @@ struct Keeper {
     /// What we added, and on which interface.
     added: HashMap<FixedAddress, u32>,
     routes: HashSet<VirtualRoute>,
+    rules: HashSet<VirtualRule>,
     /// What each change of a work in progress is about.
     works: HashMap<u64, Vec<Subject>>,
     ticket: u64,
@@ -100,6 +110,7 @@ struct Keeper {
 enum Subject {
     Address(FixedAddress),
     Route(VirtualRoute),
+    Rule(VirtualRule),
     Removal,
 }
 
@@ -112,6 +123,7 @@ impl Keeper {
             present: HashSet::new(),
             added: HashMap::new(),
             routes: HashSet::new(),
+            rules: HashSet::new(),
             works: HashMap::new(),
             ticket: 0,
         }
@@ -123,14 +135,14 @@ impl Keeper {
                 self.take_note(event);
             }
             // One look at the orders a turn: a stop that comes after it is for the next turn, which removes everything.
-            let (addresses, routes, stop) = {
+            let (wanted, stop) = {
                 let orders = lock(&self.orders);
                 match orders.stop {
-                    true => (Vec::new(), Vec::new(), true),
-                    false => (orders.addresses.clone(), orders.routes.clone(), false),
+                    true => (Wanted::default(), true),
+                    false => (orders.wanted.clone(), false),
                 }
             };
-            self.converge(&addresses, &routes);
+            self.converge(&wanted);
             if stop {
                 // The host finishes what was submitted when it is dropped.
                 return;
@@ -150,6 +162,9 @@ impl Keeper {
                     .iter()
                     .map(|known| (known.index, known.address, known.prefix_len))
                     .collect();
+                // It comes again when notifications were lost.
+                self.routes.clear();
+                self.rules.clear();
             }
             HostEvent::Link(link) => {
                 self.links.retain(|_, index| *index != link.index);
@@ -173,6 +188,8 @@ impl Keeper {
                 // The kernel takes routes away with the address they depend on.
                 self.routes.clear();
             }
+            HostEvent::RouteGone(gone) => self.routes.retain(|route| !route.misses(&gone)),
+            HostEvent::RuleGone(gone) => self.rules.retain(|rule| !rule.misses(&gone)),
             HostEvent::Done { ticket, failures } => self.finish(ticket, &failures),
             // Nothing is listened to here; or an event of a later version of the driver.
             HostEvent::Joined { .. } | _ => {}
@@ -194,14 +211,27 @@ impl Keeper {
                 Some(Subject::Route(route)) => {
                     tracing::error!(?route, %error, "cannot add a fixed route");
                 }
+                Some(Subject::Rule(rule)) => {
+                    tracing::error!(?rule, %error, "cannot add a fixed rule");
+                }
                 Some(Subject::Removal) | None => {}
             }
         }
     }
 
-    fn converge(&mut self, addresses: &[FixedAddress], routes: &[VirtualRoute]) {
+    fn converge(&mut self, wanted: &Wanted) {
+        let Wanted {
+            addresses,
+            routes,
+            rules,
+        } = wanted;
         let mut changes = Vec::new();
         let mut subjects = Vec::new();
+        for rule in self.rules.iter().filter(|rule| !rules.contains(rule)) {
+            changes.push(Change::RemoveRule(Arc::new(rule.clone())));
+            subjects.push(Subject::Removal);
+        }
+        self.rules.retain(|rule| rules.contains(rule));
         for route in self.routes.iter().filter(|route| !routes.contains(route)) {
             changes.push(Change::RemoveRoute(Arc::new(route.clone())));
             subjects.push(Subject::Removal);
@@ -237,6 +267,12 @@ impl Keeper {
             if self.routes.insert(route.clone()) {
                 changes.push(Change::AddRoute(Arc::new(route.clone())));
                 subjects.push(Subject::Route(route.clone()));
+            }
+        }
+        for rule in rules.iter().filter(|_| !self.links.is_empty()) {
+            if self.rules.insert(rule.clone()) {
+                changes.push(Change::AddRule(Arc::new(rule.clone())));
+                subjects.push(Subject::Rule(rule.clone()));
             }
         }
         if changes.is_empty() {
@@ -286,12 +322,16 @@ mod tests {
         let host = segment.host(&[("10.0.0.1".parse().unwrap(), 24)]);
         let id = host.id();
         let keeper = FixedKeeper::start(host).unwrap();
-        keeper.set(vec![fixed("10.0.0.7/24"), fixed("10.0.0.8/24")], Vec::new());
+        keeper.set(
+            vec![fixed("10.0.0.7/24"), fixed("10.0.0.8/24")],
+            Vec::new(),
+            Vec::new(),
+        );
         await_state(&segment, id, "10.0.0.7", true);
         await_state(&segment, id, "10.0.0.8", true);
         segment.steal(id, "10.0.0.7".parse().unwrap());
         await_state(&segment, id, "10.0.0.7", true);
-        keeper.set(vec![fixed("10.0.0.8/24")], Vec::new());
+        keeper.set(vec![fixed("10.0.0.8/24")], Vec::new(), Vec::new());
         await_state(&segment, id, "10.0.0.7", false);
         assert!(segment.holds(id, "10.0.0.8".parse().unwrap()));
         drop(keeper);
@@ -305,7 +345,11 @@ mod tests {
         let host = segment.host(&[("10.0.0.1".parse().unwrap(), 24)]);
         let id = host.id();
         let keeper = FixedKeeper::start(host).unwrap();
-        keeper.set(vec![fixed("10.0.0.1/24"), fixed("10.0.0.9/24")], Vec::new());
+        keeper.set(
+            vec![fixed("10.0.0.1/24"), fixed("10.0.0.9/24")],
+            Vec::new(),
+            Vec::new(),
+        );
         await_state(&segment, id, "10.0.0.9", true);
         drop(keeper);
         await_state(&segment, id, "10.0.0.9", false);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vrrp_net::{Instance, VirtualRoute};
+use vrrp_net::{Instance, VirtualRoute, VirtualRule};
 
 #[cfg(feature = "balance")]
 use crate::balance::{BalancePlan, VirtualServerPlan};
@@ -32,6 +32,8 @@ pub struct Plan {
     pub fixed_addresses: Vec<FixedAddress>,
     /// Routes that this host has whoever is active.
     pub fixed_routes: Vec<VirtualRoute>,
+    /// Rules that this host has whoever is active.
+    pub fixed_rules: Vec<VirtualRule>,
     /// How long nobody is elected. The first plan with virtual routers begins the wait, and a later one without a delay ends
     /// it; otherwise later plans do not change it.
     pub start_delay: Duration,

@@ -2,6 +2,7 @@
 
 mod balancer;
 mod group;
+mod route;
 mod router;
 mod script;
 
@@ -55,6 +56,7 @@ pub(crate) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
         reader,
     );
     router::check(configuration, reader);
+    route::check(configuration, reader);
     group::check(configuration, reader);
     script::check(configuration, reader);
     balancer::check(configuration, reader);

@@ -28,6 +28,9 @@ pub struct VirtualAddress {
     pub(crate) prefix_route: bool,
     pub(crate) preferred: Option<bool>,
     pub(crate) virtual_mac: bool,
+    pub(crate) manage_temporary: bool,
+    pub(crate) autojoin: bool,
+    pub(crate) tracked: bool,
 }
 
 impl VirtualAddress {
@@ -48,6 +51,9 @@ impl VirtualAddress {
             prefix_route: true,
             preferred: None,
             virtual_mac: false,
+            manage_temporary: false,
+            autojoin: false,
+            tracked: true,
         })
     }
 
@@ -68,6 +74,9 @@ impl VirtualAddress {
             prefix_route: true,
             preferred: None,
             virtual_mac: false,
+            manage_temporary: false,
+            autojoin: false,
+            tracked: true,
         }
     }
 
@@ -126,6 +135,27 @@ impl VirtualAddress {
     #[must_use]
     pub fn home(mut self) -> Self {
         self.home = true;
+        self
+    }
+
+    /// Makes an IPv6 address the template of temporary ones (`mngtmpaddr`).
+    #[must_use]
+    pub fn manage_temporary(mut self) -> Self {
+        self.manage_temporary = true;
+        self
+    }
+
+    /// Lets the host join the multicast group that the address is (`autojoin`).
+    #[must_use]
+    pub fn autojoin(mut self) -> Self {
+        self.autojoin = true;
+        self
+    }
+
+    /// Leaves it to whoever deletes it: it is not put back until the role is taken anew.
+    #[must_use]
+    pub fn untracked(mut self) -> Self {
+        self.tracked = false;
         self
     }
 

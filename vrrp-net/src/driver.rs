@@ -4,6 +4,7 @@ mod commands;
 mod events;
 mod interfaces;
 mod outputs;
+mod routes;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -171,6 +172,7 @@ impl Driver {
             tracks,
             holding: false,
             native: Vec::new(),
+            given_up: Vec::new(),
             outstanding: 0,
             last_ticket: None,
             leased_at: now,

@@ -261,6 +261,18 @@ pub enum DriverEvent {
         /// The address.
         address: std::net::IpAddr,
     },
+    /// Somebody deleted a route that we hold; it has been put back.
+    RouteRestored {
+        /// Where it leads.
+        destination: std::net::IpAddr,
+        /// The length of that prefix.
+        prefix_len: u8,
+    },
+    /// Somebody deleted a rule that we hold; it has been put back.
+    RuleRestored {
+        /// Its place in the list.
+        preference: u32,
+    },
     /// The lease of an address ended before it could be renewed, because this process or the host stood still; it has
     /// been put back.
     LeaseLapsed {
@@ -317,6 +329,17 @@ impl fmt::Display for DriverEvent {
             Self::AddressRestored { address } => {
                 write!(f, "{address} was deleted by somebody else and is put back")
             }
+            Self::RouteRestored {
+                destination,
+                prefix_len,
+            } => write!(
+                f,
+                "the route to {destination}/{prefix_len} was deleted by somebody else and is put back"
+            ),
+            Self::RuleRestored { preference } => write!(
+                f,
+                "the rule with preference {preference} was deleted by somebody else and is put back"
+            ),
             Self::LeaseLapsed { address } => {
                 write!(
                     f,

@@ -12,7 +12,7 @@ use vrrp_proto::{AddressFamily, MacAddress};
 use crate::Error;
 use crate::address::VirtualAddress;
 use crate::link::{Link, LinkAddress};
-use crate::route::{VirtualRoute, VirtualRule};
+use crate::route::{GoneRoute, GoneRule, VirtualRoute, VirtualRule};
 
 /// How the driver touches the world: time, packets, addresses, announcements, interfaces.
 ///
@@ -345,6 +345,10 @@ pub enum HostEvent {
     Address(LinkAddress),
     /// An address was removed, or its life ended.
     AddressGone(LinkAddress),
+    /// A route of keepalived's protocol number was removed, by whomever.
+    RouteGone(GoneRoute),
+    /// A rule was removed, by whomever.
+    RuleGone(GoneRule),
     /// A work was carried out.
     Done {
         /// Its ticket.

@@ -269,6 +269,12 @@ impl Instance {
         self.group.as_deref()
     }
 
+    /// Whether an address is left to whoever deletes it.
+    pub(crate) fn is_untracked(&self, address: IpAddr) -> bool {
+        let mut addresses = self.addresses.iter();
+        addresses.any(|own| own.address() == address && !own.tracked)
+    }
+
     /// The link with a virtual MAC that an address lives on, if it lives on one: the interface it stands on, and the family
     /// of its MAC. `family` is that of the virtual router.
     ///

@@ -39,4 +39,7 @@ pub use link::{Link, LinkAddress};
 #[cfg(target_os = "linux")]
 pub use linux::{LinuxHost, lock_memory, set_realtime_priority};
 pub use memory::{HostId, MemoryHost, Segment, SegmentEvent};
-pub use route::{NextHop, RouteKind, RuleAction, VirtualRoute, VirtualRule};
+pub use route::{
+    GoneRoute, GoneRule, NextHop, RouteKind, RouteMetric, RouterPreference, RuleAction, VirtualRoute,
+    VirtualRule,
+};

@@ -35,6 +35,8 @@ pub(crate) struct Seat {
     pub(crate) holding: bool,
     /// Addresses that were the host's own before we came: present, and never touched.
     pub(crate) native: Vec<IpAddr>,
+    /// Untracked addresses that somebody has deleted since the role was taken.
+    pub(crate) given_up: Vec<IpAddr>,
     /// Works submitted and not yet carried out.
     pub(crate) outstanding: u32,
     /// The last work submitted.
@@ -185,7 +187,10 @@ impl Seat {
     ) {
         let lease = self.lease(parameters);
         for address in &self.instance.addresses {
-            if only.is_some_and(|only| only != address.address()) || self.native.contains(&address.address())
+            let is_other = only.is_some_and(|only| only != address.address());
+            if is_other
+                || self.native.contains(&address.address())
+                || self.given_up.contains(&address.address())
             {
                 continue;
             }

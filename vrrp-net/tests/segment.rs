@@ -7,7 +7,7 @@ use std::time::Duration;
 use vrrp_fsm::{Alarm, Dialect, Event, Instant, State, VrrpRouter};
 use vrrp_net::{
     Driver, DriverEvent, Error, HostId, Instance, MemoryHost, Recorder, RouterHandle, Segment, SegmentEvent,
-    Told,
+    Told, VirtualAddress,
 };
 use vrrp_proto::{AdverInterval, Priority, Vrid};
 
@@ -170,6 +170,28 @@ fn a_stolen_address_is_put_back() {
     let notice = events.try_next().unwrap();
     assert_eq!(notice.event, DriverEvent::AddressRestored { address: address() });
     assert_eq!(lab.state(0), State::Active);
+}
+
+#[test]
+fn an_untracked_address_that_is_stolen_is_left_alone_until_the_role_is_taken_anew() {
+    let untracked: VirtualAddress = "10.0.0.77".parse().unwrap();
+    let other = untracked.address();
+    let mut lab = Lab::new(vec![instance(100).address(untracked.untracked())]);
+    lab.run(DOWN);
+    let host = lab.nodes[0].host;
+    assert!(lab.segment.holds(host, other));
+    lab.segment.steal(host, other);
+    // Over several renewals of the lease, and when another address is put back.
+    lab.run(Duration::from_secs(10));
+    lab.segment.steal(host, address());
+    lab.run(Duration::from_secs(1));
+    assert_eq!(lab.holders(), [0]);
+    assert!(!lab.segment.holds(host, other));
+    lab.segment.set_carrier(host, false);
+    lab.run(Duration::from_secs(1));
+    lab.segment.set_carrier(host, true);
+    lab.run(DOWN);
+    assert!(lab.segment.holds(host, other));
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         package: "ha-daemon",
         binary: "routes",
-        needs: &[Need::Root, Need::Program("nsenter")],
+        needs: &[Need::Root, Need::Program("nsenter"), Need::Program("keepalived")],
     },
     Suite {
         package: "ha-daemon",

@@ -1,13 +1,12 @@
-//! Routes and rules.
+//! Routes.
 
 use std::net::IpAddr;
-use std::path::Path;
 
-use keepalived_conf::{Origin, Prefix, Raw, Route, Rule};
-use vrrp_net::{NextHop, RouteKind, RuleAction, Scope, VirtualRoute, VirtualRule};
-use vrrp_proto::AddressFamily;
+use keepalived_conf::{Locked, Origin, Raw, Route, RouteOptions};
+use vrrp_net::{NextHop, RouteKind, RouteMetric, RouterPreference, Scope, VirtualRoute};
 
 use crate::convert::Context;
+use crate::convert::names::{self, PROTOCOLS, SERVICES, TABLES};
 
 /// A route; `None` after an error. `default` is of the family of its gateway, or else of `is_ipv6`.
 pub(super) fn route(context: &mut Context<'_>, route: &Route, is_ipv6: bool) -> Option<VirtualRoute> {
@@ -34,38 +33,86 @@ pub(super) fn route(context: &mut Context<'_>, route: &Route, is_ipv6: bool) -> 
             return None;
         }
     };
-    if let Some(via) = options.via {
-        built = built.gateway(via.0);
-    }
-    if let Some(device) = &options.device {
-        built = built.device(device);
+    match (options.via, options.or) {
+        // An old way to say two next hops.
+        (Some(via), Some(or)) => {
+            for gateway in [via.0, or] {
+                built = built.next_hop(NextHop {
+                    gateway: Some(gateway),
+                    device: options.device.clone(),
+                    ..NextHop::default()
+                });
+            }
+        }
+        (via, or) => {
+            if let Some(gateway) = via.map(|via| via.0).or(or) {
+                built = built.gateway(gateway);
+            }
+            if let Some(device) = &options.device {
+                built = built.device(device);
+            }
+        }
     }
     if let Some(source) = options.source {
         built = built.source(source);
     }
     if let Some(name) = &options.table {
-        built = built.table(table(context, origin, name)?);
+        built = built.table(TABLES.look_up(context, origin, name)?);
     }
     if let Some(metric) = options.metric {
         built = built.metric(metric);
     }
-    if let Some(mtu) = options.mtu.as_ref().and_then(|mtu| mtu.value.parse().ok()) {
-        built = built.mtu(mtu);
-    }
-    if let Some(name) = &options.scope {
-        built = built.scoped(scope(context, origin, name)?);
-    }
+    built = metrics(context, options, built)?;
+    // As with keepalived, and other than with iproute2, also without a gateway.
+    built = built.scoped(match &options.scope {
+        Some(name) => scope(context, origin, name)?,
+        None => Scope::Global,
+    });
     if options.onlink {
         built = built.onlink();
     }
     if options.append {
         built = built.append();
+    } else if options.prepend {
+        built = built.prepend();
     }
     for hop in next_hops(context, origin, options.nexthop.as_ref())? {
         built = built.next_hop(hop);
     }
-    if options.protocol.is_some() {
-        context.warning(origin, "the protocol of a route is always keepalived's, 18");
+    if let Some(network) = options.from {
+        built = built.from(network.address, network.effective_length());
+    }
+    if let Some(tos) = &options.tos {
+        built = built.tos(SERVICES.look_up_byte(context, origin, tos)?);
+    }
+    if let Some(realms) = &options.realms {
+        built = built.realms(names::realms(context, origin, realms)?);
+    }
+    if let Some(preference) = &options.pref {
+        built = built.router_preference(match preference.as_str() {
+            "low" => RouterPreference::Low,
+            "medium" => RouterPreference::Medium,
+            "high" => RouterPreference::High,
+            other => {
+                context.error(origin, format!("`{other}` is not low, medium or high"));
+                return None;
+            }
+        });
+    }
+    if let Some(seconds) = options.expires {
+        built = built.expires(seconds);
+    }
+    if let Some(word) = &options.ttl_propagate {
+        built = built.ttl_propagate(word == "enabled");
+    }
+    if options.no_track {
+        built = built.untracked();
+    }
+    if let Some(name) = &options.protocol {
+        let protocol = PROTOCOLS.look_up_byte(context, origin, name)?;
+        if options.no_track {
+            built = built.protocol(protocol);
+        }
     }
     Some(built)
 }
@@ -77,11 +124,7 @@ fn next_hops(context: &mut Context<'_>, origin: Origin, words: Option<&Raw>) -> 
     };
     let mut hops = Vec::new();
     for part in words.0.split(|word| word == "nexthop") {
-        let mut hop = NextHop {
-            gateway: None,
-            device: None,
-            weight: 1,
-        };
+        let mut hop = NextHop::default();
         let mut words = part.iter().map(String::as_str);
         while let Some(word) = words.next() {
             let known = match word {
@@ -100,17 +143,29 @@ fn next_hops(context: &mut Context<'_>, origin: Origin, words: Option<&Raw>) -> 
                     hop.device.is_some()
                 }
                 "weight" => match words.next().and_then(|text| text.parse().ok()) {
-                    Some(weight @ 1..) => {
+                    Some(weight @ 1..=256) => {
                         hop.weight = weight;
                         true
                     }
                     _ => false,
                 },
+                "onlink" => {
+                    hop.onlink = true;
+                    true
+                }
+                "realms" => {
+                    hop.realms = Some(names::realms(context, origin, words.next()?)?);
+                    true
+                }
                 _ => false,
             };
             if !known {
-                context.error(origin, format!("`{word}` in a `nexthop` is not understood"));
-                return None;
+                context.warning(
+                    origin,
+                    format!("`{word}` in a `nexthop` is not understood: what follows it is ignored"),
+                );
+                hops.push(hop);
+                return Some(hops);
             }
         }
         hops.push(hop);
@@ -135,156 +190,92 @@ fn scope(context: &mut Context<'_>, origin: Origin, name: &str) -> Option<Scope>
     })
 }
 
-/// A rule; `None` after an error. Without networks it is of the virtual router's family.
-pub(super) fn rule(context: &mut Context<'_>, rule: &Rule, family: AddressFamily) -> Option<VirtualRule> {
-    let origin = rule.origin;
-    if rule.is_left_out() {
-        // The parser has said so.
-        return None;
-    }
-    let from = network(context, origin, rule.from.as_deref())?;
-    let to = network(context, origin, rule.to.as_deref())?;
-    let family = match from.or(to) {
-        _ if rule.inet6 => AddressFamily::Ipv6,
-        Some(prefix) if prefix.address.is_ipv6() => AddressFamily::Ipv6,
-        Some(_) => AddressFamily::Ipv4,
-        None => family,
-    };
-    let action = match (&rule.table, rule.blackhole, rule.unreachable, rule.prohibit) {
-        (_, true, _, _) => RuleAction::Blackhole,
-        (_, _, true, _) => RuleAction::Unreachable,
-        (_, _, _, true) => RuleAction::Prohibit,
-        (Some(name), ..) => RuleAction::Table(table(context, origin, name)?),
-        (None, ..) => RuleAction::Table(MAIN_TABLE),
-    };
-    let preference = match rule.preference {
-        Some(preference) => preference,
-        None => {
-            let assigned = context.next_preference();
-            context.warning(
-                origin,
-                format!(
-                    "a rule without `preference` gets {assigned}, as keepalived would assign it: say which"
-                ),
-            );
-            assigned
-        }
-    };
-    let mut built = VirtualRule::new(family, preference, action);
-    if let Some(prefix) = from {
-        built = built.from(prefix.address, prefix.effective_length());
-    }
-    if let Some(prefix) = to {
-        built = built.to(prefix.address, prefix.effective_length());
-    }
-    if let Some(mark) = &rule.fwmark {
-        let (mark, mask) = self::mark(context, origin, mark)?;
-        built = built.mark(mark, mask);
-    }
-    if let Some(name) = &rule.incoming {
-        built = built.incoming(name);
-    }
-    if let Some(name) = &rule.outgoing {
-        built = built.outgoing(name);
-    }
-    if let Some(tos) = &rule.tos {
-        let Some(number) = number(tos).and_then(|number| u8::try_from(number).ok()) else {
-            context.error(origin, format!("`{tos}` is no type of service"));
+/// What the kernel would otherwise measure, or take from the system.
+fn metrics(
+    context: &mut Context<'_>,
+    options: &RouteOptions,
+    mut built: VirtualRoute,
+) -> Option<VirtualRoute> {
+    let origin = options.origin;
+    for (locked, parts, metric) in [
+        (&options.mtu, 1, RouteMetric::Mtu as fn(u32) -> RouteMetric),
+        (&options.advmss, 1, RouteMetric::AdvertisedSegment),
+        (&options.reordering, 1, RouteMetric::Reordering),
+        (&options.cwnd, 1, RouteMetric::CongestionWindow),
+        (&options.ssthresh, 1, RouteMetric::SlowStartThreshold),
+        (&options.rtt, 8, RouteMetric::RoundTripTime),
+        (&options.rttvar, 4, RouteMetric::RoundTripVariance),
+        (&options.rto_min, 1, RouteMetric::LeastRetransmission),
+    ] {
+        let Some(Locked { value, lock }) = locked else {
+            continue;
+        };
+        let Some(number) = time(value, parts) else {
+            context.error(origin, format!("`{value}` is no number"));
             return None;
         };
-        built = built.tos(number);
+        built = match lock {
+            true => built.locked(metric(number)),
+            false => built.tuned(metric(number)),
+        };
     }
-    if rule.not {
-        built = built.invert();
+    for (number, metric) in [
+        (
+            options.hoplimit.map(u32::from),
+            RouteMetric::HopLimit as fn(u32) -> RouteMetric,
+        ),
+        (options.window, RouteMetric::Window),
+        (options.initcwnd, RouteMetric::InitialCongestionWindow),
+        (options.initrwnd, RouteMetric::InitialReceiveWindow),
+        (options.quickack.map(u32::from), RouteMetric::QuickAcknowledgement),
+        (
+            options.fastopen_no_cookie.map(u32::from),
+            RouteMetric::FastOpenWithoutCookie,
+        ),
+    ] {
+        if let Some(number) = number {
+            built = built.tuned(metric(number));
+        }
+    }
+    match options.features.as_deref() {
+        None => {}
+        Some("ecn") => built = built.tuned(RouteMetric::Features(1)),
+        Some(other) => {
+            context.error(origin, format!("no feature `{other}`: there is `ecn`"));
+            return None;
+        }
+    }
+    if let Some(Locked { value, lock }) = &options.congctl {
+        built = built.congestion_control(value, *lock);
     }
     Some(built)
 }
 
-/// A network; `all`, `any` and `default` are no restriction.
-fn network(context: &mut Context<'_>, origin: Origin, text: Option<&str>) -> Option<Option<Prefix>> {
-    match text {
-        None | Some("all" | "any" | "default") => Some(None),
-        Some(text) => match text.parse() {
-            Ok(prefix) => Some(Some(prefix)),
-            Err(_) => {
-                context.error(origin, format!("`{text}` is no network"));
-                None
-            }
-        },
+/// A time with `s` or `ms` behind it, in so many parts of a millisecond; without, it is such parts already.
+fn time(text: &str, parts: u32) -> Option<u32> {
+    let end = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let number: u32 = digits.parse().ok()?;
+    match unit {
+        "" => Some(number),
+        "s" | "sec" | "secs" => number.checked_mul(1_000)?.checked_mul(parts),
+        "ms" | "msec" | "msecs" => number.checked_mul(parts),
+        _ => None,
     }
 }
-
-/// `MARK[/MASK]`, decimal or with `0x`.
-fn mark(context: &mut Context<'_>, origin: Origin, text: &str) -> Option<(u32, u32)> {
-    let (mark, mask) = match text.split_once('/') {
-        Some((mark, mask)) => (number(mark), number(mask)),
-        None => (number(text), Some(u32::MAX)),
-    };
-    let (Some(mark), Some(mask)) = (mark, mask) else {
-        context.error(origin, format!("`{text}` is no firewall mark"));
-        return None;
-    };
-    Some((mark, mask))
-}
-
-fn number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-/// The number of a routing table: a number, or a name that iproute2 knows.
-fn table(context: &mut Context<'_>, origin: Origin, name: &str) -> Option<u32> {
-    let known = match name {
-        "main" => Some(MAIN_TABLE),
-        "default" => Some(253),
-        "local" => Some(255),
-        text => number(text),
-    };
-    let found = known.or_else(|| {
-        TABLE_FILES.iter().find_map(|file| {
-            let content = context.environment.read(Path::new(file), TABLE_FILE_BYTES).ok()?;
-            table_in(&String::from_utf8_lossy(&content), name)
-        })
-    });
-    if found.is_none() {
-        context.error(
-            origin,
-            format!("no routing table `{name}` in {}", TABLE_FILES.join(" or ")),
-        );
-    }
-    found
-}
-
-/// Looks a name up in the form of `rt_tables`: a number and a name on each line.
-fn table_in(content: &str, name: &str) -> Option<u32> {
-    content
-        .lines()
-        .filter_map(|line| line.split('#').next())
-        .find_map(|line| {
-            let mut words = line.split_whitespace();
-            let table = number(words.next()?)?;
-            (words.next() == Some(name)).then_some(table)
-        })
-}
-
-const MAIN_TABLE: u32 = 254;
-
-const TABLE_FILES: [&str; 2] = ["/etc/iproute2/rt_tables", "/usr/share/iproute2/rt_tables"];
-
-/// Far more than anybody writes there.
-const TABLE_FILE_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_found_by_name() {
-        let content = "#\n# reserved values\n#\n255\tlocal\n0x65 blue # ours\n102\tgreen\n";
-        assert_eq!(table_in(content, "green"), Some(102));
-        assert_eq!(table_in(content, "blue"), Some(101));
-        assert_eq!(table_in(content, "red"), None);
+    fn times_are_in_parts_of_a_millisecond() {
+        assert_eq!(time("100", 8), Some(100));
+        assert_eq!(time("100ms", 8), Some(800));
+        assert_eq!(time("2s", 4), Some(8_000));
+        assert_eq!(time("9999999s", 8), None);
+        assert_eq!(time("x", 8), None);
     }
 }

@@ -13,7 +13,7 @@ use vrrp_proto::{AddressFamily, AdverInterval, ChecksumForm, MacAddress, Passwor
 
 use crate::convert::Context;
 use crate::convert::track::{self, Lists, Object};
-use crate::convert::{route, signing};
+use crate::convert::{route, rule, signing};
 use crate::plan::{SyncGroupPlan, TrackPlan, VirtualRouterPlan};
 
 pub(super) fn convert(context: &mut Context<'_>, objects: &[Object]) {
@@ -126,7 +126,7 @@ fn router(context: &mut Context<'_>, instance: &VrrpInstance) -> Option<VirtualR
             true => AddressFamily::Ipv6,
             false => AddressFamily::Ipv4,
         };
-        if let Some(rule) = route::rule(context, rule, family) {
+        if let Some(rule) = rule::rule(context, rule, family) {
             built = built.rule(rule);
         }
     }
@@ -437,11 +437,14 @@ pub(super) fn virtual_address(
         ),
         None => {}
     }
-    if address.mngtmpaddr || address.autojoin {
-        context.warning(
-            address.origin,
-            format!("`{prefix}` is added without `mngtmpaddr` and `autojoin`"),
-        );
+    if address.mngtmpaddr {
+        built = built.manage_temporary();
+    }
+    if address.autojoin {
+        built = built.autojoin();
+    }
+    if address.no_track {
+        built = built.untracked();
     }
     Some(built)
 }

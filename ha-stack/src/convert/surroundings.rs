@@ -1,13 +1,14 @@
-//! Static addresses and routes, pipes and mail.
+//! Static addresses, routes and rules, pipes and mail.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use keepalived_conf::{Command, Fifo, GlobalDefs, Origin};
+use vrrp_proto::AddressFamily;
 
 use crate::command::Credentials;
 use crate::convert::{Context, Problem};
-use crate::convert::{route, router};
+use crate::convert::{route, router, rule};
 use crate::fixed::FixedAddress;
 #[cfg(feature = "mail")]
 use crate::notify::MailSettings;
@@ -83,7 +84,7 @@ fn scheduling(context: &mut Context<'_>, global: &GlobalDefs) {
     }
 }
 
-/// Static addresses and routes.
+/// Static addresses, routes and rules.
 fn fixed(context: &mut Context<'_>) {
     let configuration = context.configuration;
     let default = context
@@ -101,6 +102,11 @@ fn fixed(context: &mut Context<'_>) {
     for entry in &configuration.static_routes {
         if let Some(built) = route::route(context, entry, false) {
             context.conversion.plan.fixed_routes.push(built);
+        }
+    }
+    for entry in &configuration.static_rules {
+        if let Some(built) = rule::rule(context, entry, AddressFamily::Ipv4) {
+            context.conversion.plan.fixed_rules.push(built);
         }
     }
 }

@@ -339,10 +339,10 @@ fn a_sync_group_takes_the_weights_of_its_members_away() {
 }
 
 #[test]
-fn static_addresses_and_routes_are_kept() {
+fn static_addresses_routes_and_rules_are_kept() {
     let conversion = convert(
         "global_defs {\ndefault_interface eth7\n}\nstatic_ipaddress {\n10.0.0.5/24 dev eth0\n10.0.0.6\n}\n\
-         static_routes {\n10.9.0.0/16 via 10.0.0.1\n}\n",
+         static_routes {\n10.9.0.0/16 via 10.0.0.1\n}\nstatic_rules {\nfrom 10.9.0.0/16 table 7 preference 8\n}\n",
     );
     assert_eq!((conversion.errors.len(), conversion.warnings.len()), (0, 0));
     let shown: Vec<String> = conversion
@@ -353,6 +353,7 @@ fn static_addresses_and_routes_are_kept() {
         .collect();
     assert_eq!(shown, ["eth0 10.0.0.5/24", "eth7 10.0.0.6/32"]);
     assert_eq!(conversion.plan.fixed_routes.len(), 1);
+    assert_eq!(conversion.plan.fixed_rules.len(), 1);
 }
 
 /// What an instance holds, as its text shows it.
@@ -364,25 +365,36 @@ fn shown(lines: &str) -> String {
 fn rules_routes_and_hops_reach_the_driver() {
     let shown = shown(
         "virtual_rules {\nfrom 10.1.0.0/16 table 100 preference 7 fwmark 0x10/0xff not\nto 10.2.0.0/16 blackhole\n\
-         from all table 5 uidrange 1-2\n}\n\
+         from all table 5 uidrange 1-2 sport 5-9 ipproto tcp suppress_prefixlength 0 preference 9 protocol 4 no_track\n\
+         from 10.5.0.0/16 goto 3 preference 7\nfrom 10.5.0.0/16 l3mdev preference 8 no_track\nfrom 10.6.0.0/16\n}\n\
          virtual_routes {\n10.3.0.0/16 nexthop via 10.0.0.1 dev eth1 weight 3 nexthop via 10.0.0.2\n\
-         10.4.0.0/16 encap mpls 5\n}\nunicast_peer {\n10.0.0.9\n}\nunicast_ttl 9\npromote_secondaries",
+         10.4.0.0/16 encap mpls 5\n10.7.0.0/16 dev eth0 rtt 100ms mtu lock 1400 congctl cubic realms 1/2 tos 8 no_track protocol static\n\
+         10.8.0.0/16 via 10.0.0.1 or 10.0.0.2\n10.9.0.0/16 dev eth0 expires 5\n}\nunicast_peer {\n10.0.0.9\n}\nunicast_ttl 9\npromote_secondaries",
     );
     for part in [
         "preference: 7, action: Table(100), from: Some((10.1.0.0, 16))",
         "mark: Some((16, 255))",
         "invert: true",
         "preference: 16384, action: Blackhole",
-        "NextHop { gateway: Some(10.0.0.1), device: Some(\"eth1\"), weight: 3 }",
-        "NextHop { gateway: Some(10.0.0.2), device: None, weight: 1 }",
+        "NextHop { gateway: Some(10.0.0.1), device: Some(\"eth1\"), weight: 3,",
+        "NextHop { gateway: Some(10.0.0.2), device: None, weight: 1,",
+        "destination: 10.7.0.0, prefix_len: 16",
+        "metrics: [Mtu(1400), RoundTripTime(800)], locked: [Mtu(1400)], congestion_control: Some((\"cubic\", false))",
+        "tos: 8, protocol: 4, realms: Some(65538), preference: None, expires: None, ttl_propagate: None, tracked: false",
+        "protocol: 4, realms: None, suppressed_length: Some(0), suppressed_group: None, users: Some(1..=2), \
+         ip_protocol: Some(6), source_ports: Some(5..=9)",
+        "preference: 8, action: VrfTable",
         "hop_limit: Some(9)",
         "promote_secondaries: true",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    // What would be something else without an option that is not supported is left out.
-    assert!(!shown.contains("10.4.0.0"), "{shown}");
-    assert_eq!(shown.matches("VirtualRule {").count(), 2);
+    // What would be something else without an option that is not supported is left out, and what makes no sense.
+    for left_out in ["10.4.0.0", "Goto", "10.6.0.0", "10.9.0.0"] {
+        assert!(!shown.contains(left_out), "{left_out}: {shown}");
+    }
+    assert_eq!(shown.matches("VirtualRule {").count(), 4);
+    assert_eq!(shown.matches("VirtualRoute {").count(), 3);
 }
 
 #[test]

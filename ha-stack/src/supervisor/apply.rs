@@ -100,7 +100,11 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     changes.extend(balance(shared, &running)?);
     if let Some(keeper) = &*shared.fixed() {
         let plan = &running.plan;
-        keeper.set(plan.fixed_addresses.clone(), plan.fixed_routes.clone());
+        keeper.set(
+            plan.fixed_addresses.clone(),
+            plan.fixed_routes.clone(),
+            plan.fixed_rules.clone(),
+        );
     }
     Ok(changes)
 }
@@ -146,10 +150,11 @@ fn begin_delay(shared: &Arc<Shared>, delay: Duration) -> Result<mpsc::Sender<()>
     Ok(sender)
 }
 
-/// Opens what keeps fixed addresses and routes when the first plan has some.
+/// Opens what keeps fixed addresses, routes and rules when the first plan has some.
 fn open_keeper(shared: &Shared, plan: &Plan) -> Result<(), Error> {
     let mut keeper = shared.fixed();
-    let wanted = !plan.fixed_addresses.is_empty() || !plan.fixed_routes.is_empty();
+    let wanted =
+        !(plan.fixed_addresses.is_empty() && plan.fixed_routes.is_empty() && plan.fixed_rules.is_empty());
     if wanted && keeper.is_none() {
         *keeper = Some(FixedKeeper::start(vrrp_net::LinuxHost::open()?)?);
     }

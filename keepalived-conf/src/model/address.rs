@@ -31,8 +31,8 @@ entry! {
         noprefixroute: bool = ["noprefixroute"], FLAG, "off", YES;
         /// Joins the multicast group of that address.
         autojoin: bool = ["autojoin"], FLAG, "off", YES;
-        /// The virtual router stays active when somebody deletes the address.
-        no_track: bool = ["no_track"], FLAG, "deletion is noticed", no("a deleted address is put back at once, and the virtual router stays active in either case");
+        /// It is not put back when somebody deletes it. The virtual router stays active in either case.
+        no_track: bool = ["no_track"], FLAG, "off: it is put back", YES;
         /// Puts the address on a macvlan with the virtual router's own hardware address.
         use_vmac: bool = ["use_vmac"], FLAG, "off", YES;
         /// How long the address is preferred as a source.

@@ -48,7 +48,7 @@ block! {
         /// Routes that stay on this host.
         static_routes: List<Route> = ["static_routes"], list("routes"), "none", YES;
         /// Routing rules that stay on this host.
-        static_rules: List<Rule> = ["static_rules"], list("rules"), "none", no("the rules are not added; put them into the network configuration, where they may stay");
+        static_rules: List<Rule> = ["static_rules"], list("rules"), "none", YES;
         /// Interfaces that share one pace of announcements.
         garp_group: Vec<GarpGroup> = ["garp_group"], BLOCK, "none", YES;
         /// Files with a number in them.

@@ -4,15 +4,12 @@ use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostic;
 use crate::field::{Entry, Positional, Value};
-use crate::keyword::{ADDRESS, FLAG, INTERFACE, Keyword, WORD, YES, count, int, no, text};
+use crate::keyword::{ADDRESS, FLAG, INTERFACE, Keyword, Range, WORD, YES, count, int, no, text};
 use crate::macros::entry;
 use crate::model::raw::Raw;
 use crate::reader::{Reader, Words};
 use crate::source::Origin;
 use crate::value::{Prefix, next};
-
-/// A metric of a route that is kept and printed and not set.
-const METRIC: crate::keyword::Support = no("the route is added without this metric");
 
 /// Without this it would be another route.
 const LEFT_OUT: crate::keyword::Support = no("the whole route is left out");
@@ -22,80 +19,78 @@ entry! {
     RouteOptions {
         /// The gateway; `inet6` before an IPv6 gateway of an IPv4 route.
         via: Option<Via> = ["via", "gw"], ADDRESS, "none", YES;
-        /// A second gateway; an old word.
-        or: Option<IpAddr> = ["or"], ADDRESS, "none", LEFT_OUT;
+        /// A second gateway; an old word for `nexthop`.
+        or: Option<IpAddr> = ["or"], ADDRESS, "none", YES;
         /// The interface.
         device: Option<String> = ["dev", "oif"], INTERFACE, "found by the kernel", YES;
         /// The source address of packets that take it.
         source: Option<IpAddr> = ["src"], ADDRESS, "chosen by the kernel", YES;
         /// The source of packets the route is for (IPv6).
-        from: Option<Prefix> = ["from"], ADDRESS, "any", LEFT_OUT;
+        from: Option<Prefix> = ["from"], ADDRESS, "any", YES;
         /// The routing table.
         table: Option<String> = ["table"], text("number or name"), "main", YES;
         /// The scope.
-        scope: Option<String> = ["scope"], WORD, "link or global", YES;
+        scope: Option<String> = ["scope"], WORD, "global", YES;
         /// The metric: the lowest is used.
         metric: Option<u32> = ["metric", "preference", "priority"], int(0, 4_294_967_295), "0", YES;
-        /// Who is written down as the route's author.
-        protocol: Option<String> = ["proto", "protocol"], text("number or name"), "keepalived (18)", YES;
+        /// Who is written down as the route's author. Another than keepalived needs `no_track`.
+        protocol: Option<String> = ["protocol"], text("number or name"), "keepalived (18)", YES;
         /// The gateway is on the link, whatever its address.
         onlink: bool = ["onlink"], FLAG, "off", YES;
         /// The type of service.
-        tos: Option<String> = ["tos", "dsfield"], WORD, "0", METRIC;
+        tos: Option<String> = ["tos", "dsfield"], WORD, "0", YES;
         /// The size of packets.
         mtu: Option<Locked> = ["mtu"], text("[lock] bytes"), "that of the interface", YES;
         /// The hop limit.
-        hoplimit: Option<u8> = ["hoplimit"], int(0, 255), "the system's", METRIC;
+        hoplimit: Option<u8> = ["hoplimit"], int(0, 255), "the system's", YES;
         /// The segment size that is told to TCP peers.
-        advmss: Option<u32> = ["advmss"], count(0, 65_535, "bytes"), "from the mtu", METRIC;
+        advmss: Option<Locked> = ["advmss"], text("[lock] bytes"), "from the mtu", YES;
         /// Round-trip time.
-        rtt: Option<String> = ["rtt"], WORD, "measured", METRIC;
+        rtt: Option<Locked> = ["rtt"], text("[lock] time"), "measured", YES;
         /// Variance of the round-trip time.
-        rttvar: Option<String> = ["rttvar"], WORD, "measured", METRIC;
+        rttvar: Option<Locked> = ["rttvar"], text("[lock] time"), "measured", YES;
         /// Reordering.
-        reordering: Option<u32> = ["reordering"], int(0, 4_294_967_295), "the system's", METRIC;
+        reordering: Option<Locked> = ["reordering"], text("[lock] number"), "the system's", YES;
         /// Greatest window.
-        window: Option<u32> = ["window"], int(0, 4_294_967_295), "none", METRIC;
+        window: Option<u32> = ["window"], int(0, 4_294_967_295), "none", YES;
         /// Clamp of the congestion window.
-        cwnd: Option<u32> = ["cwnd"], int(0, 4_294_967_295), "none", METRIC;
+        cwnd: Option<Locked> = ["cwnd"], text("[lock] number"), "none", YES;
         /// Slow start threshold.
-        ssthresh: Option<Locked> = ["ssthresh"], text("[lock] number"), "none", METRIC;
+        ssthresh: Option<Locked> = ["ssthresh"], text("[lock] number"), "none", YES;
         /// Realms.
-        realms: Option<String> = ["realms"], WORD, "none", METRIC;
+        realms: Option<String> = ["realms"], WORD, "none", YES;
         /// Least retransmission time.
-        rto_min: Option<String> = ["rto_min"], WORD, "the system's", METRIC;
+        rto_min: Option<Locked> = ["rto_min"], text("[lock] time"), "the system's", YES;
         /// Initial congestion window.
-        initcwnd: Option<u32> = ["initcwnd"], int(0, 4_294_967_295), "the system's", METRIC;
+        initcwnd: Option<u32> = ["initcwnd"], int(0, 4_294_967_295), "the system's", YES;
         /// Initial receive window.
-        initrwnd: Option<u32> = ["initrwnd"], int(0, 4_294_967_295), "the system's", METRIC;
+        initrwnd: Option<u32> = ["initrwnd"], int(0, 4_294_967_295), "the system's", YES;
         /// Features, such as `ecn`.
-        features: Option<String> = ["features"], WORD, "none", METRIC;
+        features: Option<String> = ["features"], Range::OneOf(&["ecn"]), "none", YES;
         /// Quick acknowledgements.
-        quickack: Option<u8> = ["quickack"], int(0, 1), "the system's", METRIC;
+        quickack: Option<u8> = ["quickack"], int(0, 1), "the system's", YES;
         /// Congestion control.
-        congctl: Option<Locked> = ["congctl"], text("[lock] name"), "the system's", METRIC;
+        congctl: Option<Locked> = ["congctl"], text("[lock] name"), "the system's", YES;
         /// Router preference (IPv6).
-        pref: Option<String> = ["pref"], WORD, "medium", METRIC;
+        pref: Option<String> = ["pref"], Range::OneOf(&["low", "medium", "high"]), "medium", YES;
         /// When it expires (IPv6).
-        expires: Option<u32> = ["expires"], count(0, 4_294_967_295, "s"), "never", METRIC;
+        expires: Option<u32> = ["expires"], count(0, 4_294_967_295, "s"), "never", YES;
         /// No cookie for TCP fast open.
-        fastopen_no_cookie: Option<u8> = ["fastopen_no_cookie"], int(0, 1), "0", METRIC;
+        fastopen_no_cookie: Option<u8> = ["fastopen_no_cookie"], int(0, 1), "0", YES;
         /// Hides the hops of a tunnel.
-        ttl_propagate: Option<String> = ["ttl-propagate"], WORD, "the system's", METRIC;
+        ttl_propagate: Option<String> = ["ttl-propagate"], Range::OneOf(&["enabled", "disabled"]), "the system's", YES;
         /// Replaces the destination in MPLS.
         as_to: Option<String> = ["as"], WORD, "none", LEFT_OUT;
-        /// The weight of the next hop.
-        weight: Option<u16> = ["weight"], int(1, 256), "1", METRIC;
         /// A tunnel for the packets.
         encap: Option<Raw> = ["encap"], text("kind and its options, to the end of the line"), "none", LEFT_OUT;
         /// Puts it before a route that matches.
-        prepend: bool = ["prepend"], FLAG, "off", METRIC;
+        prepend: bool = ["prepend"], FLAG, "off", YES;
         /// Puts it after a route that matches.
         append: bool = ["append"], FLAG, "off", YES;
-        /// The virtual router stays active when somebody deletes it.
-        no_track: bool = ["no_track"], FLAG, "off", no("a route that is deleted is not noticed in either case");
+        /// It is not put back when somebody deletes it. The virtual router stays active in either case.
+        no_track: bool = ["no_track"], FLAG, "off: it is put back", YES;
         /// The virtual routers that follow this static route.
-        track_group: Option<String> = ["track_group"], WORD, "none", no("a route that is deleted is not noticed");
+        track_group: Option<String> = ["track_group"], WORD, "none", no("a static route that is deleted is put back, and no virtual router is told");
         /// One of several ways, with a gateway, an interface and a weight of its own; the rest of the line.
         nexthop: Option<Raw> = ["nexthop"], text("via ADDRESS dev INTERFACE weight N, to the end of the line"), "none", YES;
     }
@@ -120,11 +115,24 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether it has something without which it would be another route, and which is not supported.
+    /// Whether it is left out: it has something that is not supported and without which it would be another route, or
+    /// what only IPv6 has.
     #[must_use]
     pub fn is_left_out(&self) -> bool {
         let options = &self.options;
-        options.or.is_some() || options.from.is_some() || options.as_to.is_some() || options.encap.is_some()
+        let only_ipv6 = options.from.is_some() || options.pref.is_some() || options.expires.is_some();
+        options.as_to.is_some() || options.encap.is_some() || (only_ipv6 && !self.is_ipv6())
+    }
+
+    /// Whether it is of IPv6, as far as it says so itself.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        let options = &self.options;
+        match (self.destination, options.via, options.from) {
+            (Some(prefix), _, _) | (None, None, Some(prefix)) => prefix.address.is_ipv6(),
+            (None, Some(via), _) => via.0.is_ipv6(),
+            (None, None, None) => false,
+        }
     }
 
     /// The options of a route.

@@ -1,12 +1,9 @@
 //! Routing rules: `virtual_rules` and `static_rules`, in the words of `ip rule`.
 
 use crate::field::Positional;
-use crate::keyword::{FLAG, INTERFACE, Support, WORD, YES, int, no, text};
+use crate::keyword::{FLAG, INTERFACE, WORD, YES, int, no, text};
 use crate::macros::entry;
 use crate::value::Prefix;
-
-/// Without this it would be another rule.
-const LEFT_OUT: Support = no("the whole rule is left out");
 
 entry! {
     /// A routing rule.
@@ -18,9 +15,9 @@ entry! {
         /// Turns the condition round.
         not: bool = ["not"], FLAG, "off", YES;
         /// The routing table that is looked up.
-        table: Option<String> = ["table", "lookup"], text("number or name"), "main", YES;
+        table: Option<String> = ["table", "lookup"], text("number or name"), "required, or another action", YES;
         /// The order among the rules; without it keepalived counts down from 16384.
-        preference: Option<u32> = ["preference", "priority", "order", "pref"], int(0, 4_294_967_295), "assigned", YES;
+        preference: Option<u32> = ["preference", "priority", "order"], int(0, 4_294_967_295), "assigned", YES;
         /// Packets that came in there.
         incoming: Option<String> = ["iif", "dev"], INTERFACE, "any", YES;
         /// Packets of sockets bound there.
@@ -30,56 +27,70 @@ entry! {
         /// Type of service.
         tos: Option<String> = ["tos", "dsfield"], WORD, "any", YES;
         /// Realms.
-        realms: Option<String> = ["realms"], WORD, "none", LEFT_OUT;
+        realms: Option<String> = ["realms"], WORD, "none", YES;
         /// Ignores routes to prefixes this short.
-        suppress_prefixlength: Option<String> = ["suppress_prefixlength", "suppress_prefixlen"], int(0, 128), "none", LEFT_OUT;
+        suppress_prefixlength: Option<u32> = ["suppress_prefixlength"], int(0, 128), "none", YES;
         /// Ignores routes through this group of interfaces.
-        suppress_ifgroup: Option<String> = ["suppress_ifgroup", "suppress_ifgrp"], WORD, "none", LEFT_OUT;
+        suppress_ifgroup: Option<String> = ["suppress_ifgroup"], WORD, "none", YES;
         /// Goes on at another rule.
-        goto: Option<u32> = ["goto"], int(0, 4_294_967_295), "none", LEFT_OUT;
+        goto: Option<u32> = ["goto"], int(0, 4_294_967_295), "none", YES;
         /// Sockets of these users.
-        uidrange: Option<String> = ["uidrange"], text("first-last"), "any", LEFT_OUT;
+        uidrange: Option<String> = ["uidrange"], text("first-last"), "any", YES;
         /// Looks up the table of the VRF.
-        l3mdev: bool = ["l3mdev"], FLAG, "off", LEFT_OUT;
+        l3mdev: bool = ["l3mdev"], FLAG, "off", YES;
         /// Who is written down as the rule's author.
-        protocol: Option<String> = ["protocol", "proto"], text("number or name"), "keepalived (18)", no("the rule's author is always keepalived, 18");
+        protocol: Option<u8> = ["protocol"], int(0, 255), "keepalived (18)", YES;
         /// Packets of this protocol.
-        ip_proto: Option<String> = ["ip_proto", "ipproto"], WORD, "any", LEFT_OUT;
+        ipproto: Option<String> = ["ipproto"], WORD, "any", YES;
         /// Packets from these ports.
-        sport: Option<String> = ["sport"], text("first[-last]"), "any", LEFT_OUT;
+        sport: Option<String> = ["sport"], text("first-last"), "any", YES;
         /// Packets to these ports.
-        dport: Option<String> = ["dport"], text("first[-last]"), "any", LEFT_OUT;
+        dport: Option<String> = ["dport"], text("first-last"), "any", YES;
         /// Packets of this tunnel.
-        tunnel_id: Option<String> = ["tunnel-id"], WORD, "any", LEFT_OUT;
+        tunnel_id: Option<u64> = ["tunnel-id"], int(0, i64::MAX), "any", YES;
         /// Drops the packet without a word.
         blackhole: bool = ["blackhole"], FLAG, "off", YES;
         /// Answers that the destination is not reachable.
         unreachable: bool = ["unreachable"], FLAG, "off", YES;
         /// Answers that it is forbidden.
         prohibit: bool = ["prohibit"], FLAG, "off", YES;
-        /// The virtual router stays active when somebody deletes it.
-        no_track: bool = ["no_track"], FLAG, "off", no("a rule that is deleted is not noticed in either case");
+        /// It is not put back when somebody deletes it. The virtual router stays active in either case.
+        no_track: bool = ["no_track"], FLAG, "off: it is put back", YES;
         /// The virtual routers that follow this static rule.
-        track_group: Option<String> = ["track_group"], WORD, "none", no("a rule that is deleted is not noticed");
+        track_group: Option<String> = ["track_group"], WORD, "none", no("a static rule that is deleted is put back, and no virtual router is told");
         /// The family is IPv6.
         inet6: bool = ["inet6"], FLAG, "from the addresses", YES;
     }
 }
 
 impl Rule {
-    /// Whether it has something without which it would be another rule, and which is not supported.
+    /// What it is said to do; a rule does one thing.
+    pub(crate) fn actions(&self) -> Vec<&'static str> {
+        let all = [
+            ("table", self.table.is_some()),
+            ("goto", self.goto.is_some()),
+            ("l3mdev", self.l3mdev),
+            ("blackhole", self.blackhole),
+            ("unreachable", self.unreachable),
+            ("prohibit", self.prohibit),
+        ];
+        all.into_iter()
+            .filter_map(|(word, said)| said.then_some(word))
+            .collect()
+    }
+
+    /// Whether it leads back, or to itself: the kernel only goes on.
+    pub(crate) fn leads_back(&self) -> bool {
+        self.goto
+            .zip(self.preference)
+            .is_some_and(|(goto, preference)| goto <= preference)
+    }
+
+    /// Whether it is left out, as keepalived leaves it out: it does not say what to do, says several things, or leads
+    /// back.
     #[must_use]
     pub fn is_left_out(&self) -> bool {
-        self.realms.is_some()
-            || self.suppress_prefixlength.is_some()
-            || self.suppress_ifgroup.is_some()
-            || self.goto.is_some()
-            || self.uidrange.is_some()
-            || self.l3mdev
-            || self.ip_proto.is_some()
-            || self.sport.is_some()
-            || self.dport.is_some()
-            || self.tunnel_id.is_some()
+        self.actions().len() != 1 || self.leads_back()
     }
 }
 

@@ -21,14 +21,6 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
         authentication(router, configuration, reader);
         tracked(router, configuration, reader);
         strictness(router, configuration, reader);
-        if router
-            .virtual_routes
-            .iter()
-            .any(|route| route.options.device.is_none() && !route.options.no_track)
-        {
-            // It cannot track a route without an interface. Nor is one tracked here.
-            reader.keepalived_objects();
-        }
     }
     interfaces(configuration, reader);
     groups(configuration, reader);

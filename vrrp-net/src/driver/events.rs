@@ -72,6 +72,7 @@ impl Driver {
                     }
                     self.refresh_all(now);
                     self.check_held(now);
+                    self.put_back_all();
                 }
                 HostEvent::Link(link) => {
                     if self.table.set_link(link) {
@@ -102,6 +103,8 @@ impl Driver {
                         self.refresh_around(self.slot_of(address.index), address.address, now);
                     }
                 }
+                HostEvent::RouteGone(gone) => self.route_gone(&gone, now),
+                HostEvent::RuleGone(gone) => self.rule_gone(&gone, now),
                 HostEvent::Done { ticket, failures } => self.done(ticket, &failures, now),
                 HostEvent::Joined {
                     interface,
@@ -211,11 +214,18 @@ impl Driver {
                 let lapsed = self.lease_of(seat).is_some_and(|lease| {
                     now.saturating_since(seat.leased_at) >= Duration::from_secs(lease.into())
                 });
-                lost.push((seat.key, seat.router, lapsed));
+                let untracked = seat.instance.is_untracked(gone.address);
+                lost.push((seat.key, seat.router, lapsed, untracked && !lapsed));
             }
         }
-        for (key, router, lapsed) in lost {
+        for (key, router, lapsed, untracked) in lost {
             let address = gone.address;
+            if untracked {
+                if let Some(seat) = self.seats.get_mut(&key) {
+                    seat.given_up.push(address);
+                }
+                continue;
+            }
             self.publish(
                 key,
                 now,
@@ -238,7 +248,8 @@ impl Driver {
             }
             let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
             for address in &seat.instance.addresses {
-                if let Some(index) = seat.device(address, base, &self.table)
+                if !seat.given_up.contains(&address.address())
+                    && let Some(index) = seat.device(address, base, &self.table)
                     && self.table.address(index, address.address()).is_none()
                 {
                     lost.push((seat.key, seat.router, address.address()));

@@ -119,6 +119,7 @@ impl Driver {
             return;
         };
         seat.holding = false;
+        seat.given_up.clear();
         if let Some(at) = seat.renew_at.take() {
             self.renewals.remove(&(at, key));
         }

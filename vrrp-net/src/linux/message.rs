@@ -1,5 +1,5 @@
 //! rtnetlink messages: the requests we send, and the notifications we read. Numbers are those of
-//! `linux/rtnetlink.h`, `linux/if_addr.h`, `linux/if_link.h` and `linux/fib_rules.h`; all fields are in the host's byte
+//! `linux/rtnetlink.h`, `linux/if_addr.h` and `linux/if_link.h`; all fields are in the host's byte
 //! order, addresses in network order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use netlink_batch::{Batch, Change};
 use vrrp_proto::MacAddress;
 
+use super::route;
 use crate::address::VirtualAddress;
 use crate::link::{Link, LinkAddress};
-use crate::route::{RouteKind, RuleAction, VirtualRoute, VirtualRule};
+use crate::route::{GoneRoute, GoneRule};
 
 /// Our mark on what we add (`IFA_PROTO`, kernel 5.18): VRRP's protocol number.
 pub(crate) const ADDRESS_PROTOCOL: u8 = 112;
@@ -45,8 +46,8 @@ pub(crate) const RTM_NEWRULE: u16 = 32;
 pub(crate) const RTM_DELRULE: u16 = 33;
 
 const AF_UNSPEC: u8 = 0;
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
+pub(super) const AF_INET: u8 = 2;
+pub(super) const AF_INET6: u8 = 10;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -62,7 +63,9 @@ const IFA_F_HOMEADDRESS: u32 = 0x10;
 pub(crate) const IFA_F_DADFAILED: u32 = 0x08;
 pub(crate) const IFA_F_TENTATIVE: u32 = 0x40;
 pub(crate) const IFA_F_PERMANENT: u32 = 0x80;
+const IFA_F_MANAGETEMPADDR: u32 = 0x100;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
+const IFA_F_MCAUTOJOIN: u32 = 0x400;
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -86,30 +89,6 @@ const IFF_NOARP: u32 = 0x80;
 const IFF_RUNNING: u32 = 0x40;
 const ARPHRD_ETHER: u16 = 1;
 
-const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
-const RTA_PRIORITY: u16 = 6;
-const RTA_PREFSRC: u16 = 7;
-const RTA_METRICS: u16 = 8;
-const RTA_MULTIPATH: u16 = 9;
-const RTA_TABLE: u16 = 15;
-const RTAX_MTU: u16 = 2;
-const RTNH_F_ONLINK: u8 = 4;
-/// keepalived's number in `/etc/iproute2/rt_protos`: tools already show routes that carry it as the failover daemon's.
-const ROUTE_PROTOCOL: u8 = 18;
-
-const FRA_DST: u16 = 1;
-const FRA_SRC: u16 = 2;
-const FRA_IIFNAME: u16 = 3;
-const FRA_PRIORITY: u16 = 6;
-const FRA_FWMARK: u16 = 10;
-const FRA_TABLE: u16 = 15;
-const FRA_FWMASK: u16 = 16;
-const FRA_OIFNAME: u16 = 17;
-const FRA_PROTOCOL: u16 = 21;
-const FIB_RULE_INVERT: u32 = 2;
-
 /// Adds an address with a lifetime in seconds ([`FOREVER`] for none). With `replace` an address that is there already
 /// gets the new lifetime; without it the request fails, so that somebody else's address is not taken over.
 pub(crate) fn add_address(index: u32, spec: &VirtualAddress, lifetime: u32, replace: bool) -> Request {
@@ -123,6 +102,12 @@ pub(crate) fn add_address(index: u32, spec: &VirtualAddress, lifetime: u32, repl
     }
     if !spec.prefix_route {
         flags |= IFA_F_NOPREFIXROUTE;
+    }
+    if spec.manage_temporary {
+        flags |= IFA_F_MANAGETEMPADDR;
+    }
+    if spec.autojoin {
+        flags |= IFA_F_MCAUTOJOIN;
     }
     if flags != 0 {
         put(&mut body, IFA_FLAGS, &flags.to_ne_bytes());
@@ -250,133 +235,6 @@ fn link_header(index: u32, flags: u32, change: u32) -> Vec<u8> {
     body
 }
 
-/// Adds or removes a route; `device` and the gateways' devices are interface indices already looked up.
-pub(crate) fn route(route: &VirtualRoute, add: bool, index_of: &dyn Fn(&str) -> u32) -> Request {
-    let mut body = Vec::with_capacity(96);
-    let table = route.table;
-    let kind = match route.kind {
-        RouteKind::Unicast => 1,
-        RouteKind::Blackhole => 6,
-        RouteKind::Unreachable => 7,
-        RouteKind::Prohibit => 8,
-        RouteKind::Throw => 9,
-    };
-    body.extend_from_slice(&[
-        family_number(route.destination),
-        route.prefix_len,
-        0,
-        0,
-        u8::try_from(table).unwrap_or(0),
-        ROUTE_PROTOCOL,
-        route.scope().number(),
-        kind,
-    ]);
-    let onlink = if route.onlink { RTNH_F_ONLINK } else { 0 };
-    let single = route.next_hops.is_empty();
-    body.extend_from_slice(&u32::from(if single { onlink } else { 0 }).to_ne_bytes());
-    if route.prefix_len != 0 {
-        put_address(&mut body, RTA_DST, route.destination);
-    }
-    put(&mut body, RTA_TABLE, &table.to_ne_bytes());
-    if let Some(gateway) = route.gateway {
-        put_address(&mut body, RTA_GATEWAY, gateway);
-    }
-    if let Some(device) = &route.device {
-        put(&mut body, RTA_OIF, &index_of(device).to_ne_bytes());
-    }
-    if let Some(source) = route.source {
-        put_address(&mut body, RTA_PREFSRC, source);
-    }
-    if let Some(metric) = route.metric {
-        put(&mut body, RTA_PRIORITY, &metric.to_ne_bytes());
-    }
-    if let Some(mtu) = route.mtu {
-        let metrics = start(&mut body, RTA_METRICS);
-        put(&mut body, RTAX_MTU, &mtu.to_ne_bytes());
-        finish(&mut body, metrics);
-    }
-    if !single {
-        let multipath = start(&mut body, RTA_MULTIPATH);
-        for hop in &route.next_hops {
-            let begin = body.len();
-            body.extend_from_slice(&[0, 0, onlink, hop.weight.saturating_sub(1)]);
-            let index = hop.device.as_deref().map_or(0, index_of);
-            body.extend_from_slice(&index.to_ne_bytes());
-            if let Some(gateway) = hop.gateway {
-                put_address(&mut body, RTA_GATEWAY, gateway);
-            }
-            finish(&mut body, begin);
-        }
-        finish(&mut body, multipath);
-    }
-    Request {
-        kind: if add { RTM_NEWROUTE } else { RTM_DELROUTE },
-        change: match (add, route.append) {
-            (false, _) => Change::PLAIN,
-            (true, false) => Change::CREATE_OR_REPLACE,
-            (true, true) => Change::APPEND,
-        },
-        body,
-    }
-}
-
-/// Adds or removes a routing rule.
-pub(crate) fn rule(rule: &VirtualRule, add: bool) -> Request {
-    let mut body = Vec::with_capacity(96);
-    let action = match rule.action {
-        RuleAction::Table(_) => 1,
-        RuleAction::Blackhole => 6,
-        RuleAction::Unreachable => 7,
-        RuleAction::Prohibit => 8,
-    };
-    let table = match rule.action {
-        RuleAction::Table(table) => table,
-        _ => 0,
-    };
-    let family = match rule.family {
-        vrrp_proto::AddressFamily::Ipv4 => AF_INET,
-        vrrp_proto::AddressFamily::Ipv6 => AF_INET6,
-    };
-    body.extend_from_slice(&[
-        family,
-        rule.to.map_or(0, |(_, length)| length),
-        rule.from.map_or(0, |(_, length)| length),
-        rule.tos,
-        u8::try_from(table).unwrap_or(0),
-        0,
-        0,
-        action,
-    ]);
-    let flags = if rule.invert { FIB_RULE_INVERT } else { 0 };
-    body.extend_from_slice(&flags.to_ne_bytes());
-    if let Some((address, _)) = rule.to {
-        put_address(&mut body, FRA_DST, address);
-    }
-    if let Some((address, _)) = rule.from {
-        put_address(&mut body, FRA_SRC, address);
-    }
-    put(&mut body, FRA_PRIORITY, &rule.preference.to_ne_bytes());
-    if table != 0 {
-        put(&mut body, FRA_TABLE, &table.to_ne_bytes());
-    }
-    if let Some((mark, mask)) = rule.mark {
-        put(&mut body, FRA_FWMARK, &mark.to_ne_bytes());
-        put(&mut body, FRA_FWMASK, &mask.to_ne_bytes());
-    }
-    if let Some(name) = &rule.incoming {
-        put_text(&mut body, FRA_IIFNAME, name);
-    }
-    if let Some(name) = &rule.outgoing {
-        put_text(&mut body, FRA_OIFNAME, name);
-    }
-    put(&mut body, FRA_PROTOCOL, &[ROUTE_PROTOCOL]);
-    Request {
-        kind: if add { RTM_NEWRULE } else { RTM_DELRULE },
-        change: if add { Change::CREATE_NEW } else { Change::PLAIN },
-        body,
-    }
-}
-
 /// What a notification or an answer to a dump says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notification {
@@ -384,6 +242,8 @@ pub(crate) enum Notification {
     LinkGone(u32),
     Address(LinkAddress),
     AddressGone(LinkAddress),
+    RouteGone(GoneRoute),
+    RuleGone(GoneRule),
 }
 
 /// Reads one message of the watch; what does not concern us is `None`.
@@ -393,6 +253,8 @@ pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Notification> {
         RTM_DELLINK => parse_link(body).map(|link| Notification::LinkGone(link.index)),
         RTM_NEWADDR => parse_address(body).map(Notification::Address),
         RTM_DELADDR => parse_address(body).map(Notification::AddressGone),
+        RTM_DELROUTE => route::parse_route(body).map(Notification::RouteGone),
+        RTM_DELRULE => route::parse_rule(body).map(Notification::RuleGone),
         _ => None,
     }
 }
@@ -460,7 +322,7 @@ fn parse_address(body: &[u8]) -> Option<LinkAddress> {
 }
 
 /// Splits off the first attribute; `None` at the end and at anything that does not fit.
-fn take_attribute<'a>(rest: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
+pub(super) fn take_attribute<'a>(rest: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
     let (header, _) = rest.split_first_chunk::<4>()?;
     let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
     // The two upper bits say "nested" and "network byte order".
@@ -470,14 +332,14 @@ fn take_attribute<'a>(rest: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
     Some((kind, value))
 }
 
-fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes
         .get(offset..)?
         .first_chunk::<4>()
         .map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
-fn ip_address(value: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip_address(value: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(value) {
         Some(Ipv4Addr::from(octets).into())
     } else {
@@ -492,7 +354,7 @@ fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-fn family_number(address: IpAddr) -> u8 {
+pub(super) fn family_number(address: IpAddr) -> u8 {
     if address.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
@@ -509,7 +371,7 @@ pub(super) fn put_text(body: &mut Vec<u8>, kind: u16, value: &str) {
     finish(body, begin);
 }
 
-fn put_address(body: &mut Vec<u8>, kind: u16, address: IpAddr) {
+pub(super) fn put_address(body: &mut Vec<u8>, kind: u16, address: IpAddr) {
     match address {
         IpAddr::V4(address) => put(body, kind, &address.octets()),
         IpAddr::V6(address) => put(body, kind, &address.octets()),

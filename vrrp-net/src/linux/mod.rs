@@ -5,6 +5,7 @@ mod filter;
 mod frame;
 mod message;
 mod receive;
+mod route;
 mod switches;
 mod sys;
 mod transmit;

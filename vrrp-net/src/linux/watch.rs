@@ -1,4 +1,4 @@
-//! The watch over interfaces and addresses: rtnetlink's multicast groups, and a full reading whenever some of its
+//! The watch over interfaces, addresses and our routes: rtnetlink's multicast groups, and a full reading whenever some of its
 //! notifications were lost.
 
 use std::collections::VecDeque;
@@ -6,13 +6,15 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_batch::{Batch, Protocol, Socket, messages};
+use socket2::SockFilter;
 
 use super::message::{self, Notification};
 use super::sys;
 use crate::Error;
 use crate::host::HostEvent;
+use crate::route::PROTOCOL;
 
-/// Notifications from the kernel about interfaces and addresses.
+/// Notifications from the kernel about interfaces, addresses, and routes that have gone.
 pub(crate) struct Watch {
     notifications: netlink_sys::Socket,
     buffer: Vec<u8>,
@@ -25,6 +27,10 @@ impl Watch {
     pub(crate) fn open() -> Result<Self, Error> {
         let mut notifications =
             netlink_sys::Socket::new(netlink_sys::protocols::NETLINK_ROUTE).map_err(Error::Watch)?;
+        // Without it everything comes, and what does not concern us is dropped after it has been read.
+        if let Err(error) = socket2::SockRef::from(&borrow(&notifications)).attach_filter(&filter()) {
+            tracing::debug!(%error, "notifications are not filtered");
+        }
         // The low bits of the address select the groups.
         notifications
             .bind(&netlink_sys::SocketAddr::new(0, GROUPS))
@@ -68,6 +74,8 @@ impl Watch {
                             Some(Notification::LinkGone(index)) => HostEvent::LinkGone(index),
                             Some(Notification::Address(address)) => HostEvent::Address(address),
                             Some(Notification::AddressGone(address)) => HostEvent::AddressGone(address),
+                            Some(Notification::RouteGone(route)) => HostEvent::RouteGone(route),
+                            Some(Notification::RuleGone(rule)) => HostEvent::RuleGone(rule),
                             None => continue,
                         };
                         self.events.push_back(event);
@@ -118,12 +126,40 @@ impl std::fmt::Debug for Watch {
     }
 }
 
+/// Lets pass what is not about routes and rules, routes of ours that go, and rules that go: a routing daemon may change
+/// thousands of routes, and the thread that elects reads this.
+fn filter() -> Vec<SockFilter> {
+    // Netlink is in the host's byte order, and the filter loads in the network's.
+    let kind = |kind: u16| u32::from(kind.to_be());
+    vec![
+        SockFilter::new(LOAD_HALF, 0, 0, KIND_OFFSET),
+        SockFilter::new(JUMP_IF_EQUAL, 4, 0, kind(message::RTM_NEWROUTE)),
+        SockFilter::new(JUMP_IF_EQUAL, 3, 0, kind(message::RTM_NEWRULE)),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 3, kind(message::RTM_DELROUTE)),
+        SockFilter::new(LOAD_BYTE, 0, 0, PROTOCOL_OFFSET),
+        SockFilter::new(JUMP_IF_EQUAL, 1, 0, u32::from(PROTOCOL)),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ]
+}
+
 fn borrow(socket: &netlink_sys::Socket) -> BorrowedFd<'_> {
     sys::borrow(socket)
 }
 
-/// `RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR`.
-const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+/// `RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR`, and routes and rules of both families.
+const GROUPS: u32 = 0x1 | 0x10 | 0x100 | 0x40 | 0x400 | 0x80 | 0x4_0000;
+/// Where a message says its kind, and where behind its header a route says its author.
+const KIND_OFFSET: u32 = 4;
+const PROTOCOL_OFFSET: u32 = 16 + 5;
+/// `BPF_LD | BPF_H | BPF_ABS`: A becomes the two bytes at k.
+const LOAD_HALF: u16 = 0x28;
+/// `BPF_LD | BPF_B | BPF_ABS`: A becomes the byte at k.
+const LOAD_BYTE: u16 = 0x30;
+/// `BPF_JMP | BPF_JEQ | BPF_K`.
+const JUMP_IF_EQUAL: u16 = 0x15;
+/// `BPF_RET | BPF_K`.
+const RETURN: u16 = 0x06;
 const RECEIVE_BUFFER: i32 = 4 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
 /// A table that changes while it is read is read again; one that never rests is taken as it is, for the

@@ -16,6 +16,7 @@ use netlink_batch::{Batch, Outcome, Protocol, Socket};
 use super::announce::Announcer;
 use super::filter::Filter;
 use super::message;
+use super::route;
 use super::switches::Switches;
 use super::sys;
 use crate::Error;
@@ -259,10 +260,10 @@ impl Hands {
             Change::RemoveAddress { interface, address } => message::remove_address(*interface, address),
             Change::SetLinkUp { interface, up } => message::set_link_up(*interface, *up),
             Change::DeleteLink { interface } => message::delete_link(*interface),
-            Change::AddRoute(route) => message::route(route, true, &sys::interface_index),
-            Change::RemoveRoute(route) => message::route(route, false, &sys::interface_index),
-            Change::AddRule(rule) => message::rule(rule, true),
-            Change::RemoveRule(rule) => message::rule(rule, false),
+            Change::AddRoute(route) => route::route(route, true, &sys::interface_index),
+            Change::RemoveRoute(route) => route::route(route, false, &sys::interface_index),
+            Change::AddRule(rule) => route::rule(rule, true),
+            Change::RemoveRule(rule) => route::rule(rule, false),
             Change::RefusePackets { .. } => return Step::Filtered,
             Change::AcceptPackets { .. } => return Step::Done,
             Change::CreateVirtualLink { .. } => return Step::Alone,
@@ -344,10 +345,10 @@ struct Sent {
     fine: &'static [i32],
 }
 
-/// What is there already need not be made, as a rule that a predecessor left; what is gone need not be removed.
+/// What is there already need not be made, as a rule that a predecessor left or a route beside equal ones; what is gone need not be removed.
 fn fine(change: &Change) -> &'static [i32] {
     match change {
-        Change::AddRule(_) => &[libc::EEXIST],
+        Change::AddRoute(_) | Change::AddRule(_) => &[libc::EEXIST],
         Change::RemoveAddress { .. }
         | Change::RemoveRoute(_)
         | Change::RemoveRule(_)
