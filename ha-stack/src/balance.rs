@@ -2,6 +2,7 @@
 
 mod balancer;
 mod differences;
+mod found;
 pub(crate) mod names;
 mod plan;
 mod runner;

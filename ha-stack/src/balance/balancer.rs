@@ -47,6 +47,16 @@ impl Balancer {
         plans: Vec<VirtualServerPlan>,
         initial: bool,
     ) -> Result<Vec<ServerHappening>, Error> {
+        self.configure_without(plans, initial, &HashSet::new())
+    }
+
+    /// The same, where of the virtual servers that are new these real servers are not up before their checks say so.
+    pub(crate) fn configure_without(
+        &mut self,
+        plans: Vec<VirtualServerPlan>,
+        initial: bool,
+        out: &HashSet<(Arc<str>, SocketAddr)>,
+    ) -> Result<Vec<ServerHappening>, Error> {
         Self::check(&plans)?;
         let mut old: HashMap<Arc<str>, Server> = self
             .servers
@@ -63,7 +73,9 @@ impl Balancer {
                 }
                 None => {
                     let new = plan.real_servers.iter().map(|real| real.address).collect();
-                    (Server::new(plan), new)
+                    let name = Arc::clone(&plan.name);
+                    let is_out = |address| out.contains(&(Arc::clone(&name), address));
+                    (Server::new(plan, is_out), new)
                 }
             };
             let new_and_up = new

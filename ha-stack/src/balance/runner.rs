@@ -90,8 +90,9 @@ impl Runner {
             .map(|server| (Arc::clone(&server.plan.name), server.plan.clone()))
             .collect();
         let mut changes = differences(before, &servers);
-        let mut told = state.configure(servers, plan, active)?;
-        told.extend(state.aim_checks());
+        let out = state.found_out(&servers, &plan);
+        let mut told = state.configure(servers, plan, active, &out)?;
+        told.extend(state.aim_checks(&out));
         state.suspend();
         // What was already refused is no news of this change.
         state.refused.clear();
@@ -116,7 +117,7 @@ impl Runner {
         let before = weight(&state);
         let mut told = state.order(server, address, order)?;
         if matches!(order, ServerOrder::Add | ServerOrder::Remove) {
-            told.extend(state.aim_checks());
+            told.extend(state.aim_checks(&HashSet::new()));
         }
         let after = weight(&state);
         state.refused.clear();
@@ -291,17 +292,106 @@ const SHORT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
+    use healthcheck::{Check, External, Policy, Sample};
+
     use super::*;
     use crate::balance::plan::RealServerPlan;
-    use crate::data_plane::RecordingPlane;
+    use crate::data_plane::{Applied, RealCounters, RecordingPlane, ServerCounters, Traffic};
     use crate::notify::ScriptNotifier;
+
+    fn runner(plane: impl DataPlane + 'static) -> Runner {
+        let hub = EventHub::new(ScriptNotifier::start(Duration::from_secs(1), None).unwrap());
+        Runner::start(Arc::new(hub), Box::new(plane)).unwrap()
+    }
+
+    /// One that has something already.
+    struct Inherited(RecordingPlane, Vec<ServerCounters>);
+
+    impl DataPlane for Inherited {
+        fn name(&self) -> &'static str {
+            "inherited"
+        }
+
+        fn reconcile(&mut self, desired: &DesiredTable, extent: Extent) -> Result<Applied, Error> {
+            self.0.reconcile(desired, extent)
+        }
+
+        fn counters(&mut self) -> Result<Vec<ServerCounters>, Error> {
+            Ok(self.1.clone())
+        }
+    }
+
+    /// Whoever is not in the table that is found was taken out: it gets nothing before a check of it has passed, and that is
+    /// made at once.
+    #[test]
+    fn who_a_predecessor_took_out_waits_for_its_check() {
+        let address = |last: u8| SocketAddr::from(([10, 0, 1, last], 80));
+        let policy = Arc::new(Policy {
+            interval: Duration::from_millis(5),
+            fall: NonZeroU16::MIN,
+            timeout: Duration::from_secs(3600),
+            // Nobody is checked for an hour, but for who was out.
+            spread: Duration::from_secs(3600),
+            ..Policy::keepalived(false)
+        });
+        let mut server = VirtualServerPlan::new("tcp 10.0.0.100:80".parse().unwrap());
+        let reporters = [1, 2].map(|last| {
+            let (external, reporter) = External::new();
+            let mut real = RealServerPlan::new(address(last));
+            real.checks.push((Check::local(external), Arc::clone(&policy)));
+            server.real_servers.push(real);
+            reporter
+        });
+        let row = RealCounters {
+            address: address(1),
+            weight: 1,
+            active: 0,
+            inactive: 0,
+            traffic: Traffic::default(),
+        };
+        let found = ServerCounters {
+            front: server.fronts[0],
+            traffic: Traffic::default(),
+            real_servers: vec![row],
+        };
+        let plane = RecordingPlane::new();
+        let runner = runner(Inherited(plane.clone(), vec![found]));
+        let configure = |server: &VirtualServerPlan| {
+            runner
+                .configure(vec![server.clone()], BalancePlan::default(), HashSet::new())
+                .unwrap()
+        };
+        configure(&server);
+        let serving = || -> Vec<SocketAddr> {
+            let servers = plane.last().virtual_servers;
+            servers[0].real_servers.iter().map(|real| real.address).collect()
+        };
+        assert_eq!(serving(), [address(1)]);
+        // That it is out is no other setting of it.
+        assert_eq!(configure(&server), [""; 0]);
+        assert_eq!(serving(), [address(1)]);
+        reporters[1].report(Sample::pass(Duration::from_micros(180)));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while serving() != [address(1), address(2)] {
+            assert!(Instant::now() < deadline, "{:?}", serving());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(
+            plane.tables().iter().all(|table| table.virtual_servers[0]
+                .real_servers
+                .iter()
+                .any(|real| real.address == address(1))),
+            "who was in stays in"
+        );
+    }
 
     /// Verdicts and orders take a moment, and the end does not wait for them.
     #[test]
     fn what_comes_after_the_end_puts_nothing_back() {
         let plane = RecordingPlane::new();
-        let hub = EventHub::new(ScriptNotifier::start(Duration::from_secs(1), None).unwrap());
-        let runner = Runner::start(Arc::new(hub), Box::new(plane.clone())).unwrap();
+        let runner = runner(plane.clone());
         let mut server = VirtualServerPlan::new("tcp 10.0.0.100:80".parse().unwrap());
         server.real_servers = vec![RealServerPlan::new("10.0.1.1:80".parse().unwrap())];
         runner

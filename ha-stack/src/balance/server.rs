@@ -43,7 +43,8 @@ pub(crate) struct Server {
     /// Configured ones that an operator took out.
     removed: Vec<SocketAddr>,
     pub(crate) quorum_met: bool,
-    pub(crate) sorry: bool,
+    /// Whether it was seen yet if the quorum is met.
+    is_settled: bool,
     /// The sorry server has been in the table.
     sorry_used: bool,
 }
@@ -53,6 +54,8 @@ pub(crate) struct Real {
     pub(crate) plan: RealServerPlan,
     /// What the checks say.
     pub(crate) up: bool,
+    /// Whether that was told, or need not be: who is up from the start is not news.
+    is_told: bool,
     /// What the checks say about the weight: the difference to the configured one.
     adjustment: i64,
     pub(crate) standing: Standing,
@@ -70,14 +73,22 @@ pub(crate) enum Told {
 }
 
 impl Server {
-    pub(crate) fn new(plan: VirtualServerPlan) -> Self {
-        let reals = plan.real_servers.iter().cloned().map(Real::new).collect();
+    /// One that begins; the real servers that `is_out` names are not up before their checks say so.
+    pub(crate) fn new(plan: VirtualServerPlan, is_out: impl Fn(SocketAddr) -> bool) -> Self {
+        let reals = plan.real_servers.iter().cloned().map(|plan| {
+            let is_out = is_out(plan.address);
+            let mut real = Real::new(plan);
+            if is_out {
+                (real.up, real.is_told) = (false, false);
+            }
+            real
+        });
         Self {
+            reals: reals.collect(),
             plan,
-            reals,
             removed: Vec::new(),
             quorum_met: false,
-            sorry: false,
+            is_settled: false,
             sorry_used: false,
         }
     }
@@ -128,9 +139,10 @@ impl Server {
             return Vec::new();
         };
         real.adjustment = i64::from(weight) - i64::from(real.plan.weight);
-        let is_told = real.up != up;
-        real.up = up;
-        let mut told: Vec<Told> = is_told.then_some(Told::Real(address, up)).into_iter().collect();
+        // As with keepalived, a first failure is told even of one that did not count as up before.
+        let is_news = real.up != up || !real.is_told;
+        (real.up, real.is_told) = (up, true);
+        let mut told: Vec<Told> = is_news.then_some(Told::Real(address, up)).into_iter().collect();
         told.extend(self.settle());
         told
     }
@@ -177,17 +189,12 @@ impl Server {
         let quorum = Quorum::new(self.plan.quorum.into(), self.plan.hysteresis.into(), total);
         let live = self.live_weight();
         let met = quorum.is_met(self.quorum_met, live);
-        if met {
-            self.sorry = false;
-        } else if !quorum.is_met(true, live) {
-            // Before the quorum was ever met, too little to keep it calls the sorry server; enough to keep it but not to
-            // gain it does not.
-            self.sorry = true;
-        }
-        self.sorry_used |= self.sorry && self.plan.sorry_server.is_some();
-        let is_told = met != self.quorum_met;
-        self.quorum_met = met;
-        is_told.then_some(Told::Quorum(met))
+        // A start without the quorum is news where a sorry server steps in.
+        let begins_sorry = !self.is_settled && !met && self.plan.sorry_server.is_some();
+        let is_news = met != self.quorum_met || begins_sorry;
+        (self.quorum_met, self.is_settled) = (met, true);
+        self.sorry_used |= self.is_sorry();
+        is_news.then_some(Told::Quorum(met))
     }
 
     /// The weight that is up and takes new connections.
@@ -198,7 +205,7 @@ impl Server {
 
     /// Whether the sorry server answers now.
     pub(crate) fn is_sorry(&self) -> bool {
-        self.sorry && self.plan.sorry_server.is_some()
+        !self.quorum_met && self.plan.sorry_server.is_some()
     }
 
     /// The rows: one for each front.
@@ -232,7 +239,7 @@ impl Server {
             })
         });
         let sorry = self.plan.sorry_server.and_then(|sorry| {
-            let weight = match (self.sorry, sorry.inhibit && self.sorry_used) {
+            let weight = match (self.is_sorry(), sorry.inhibit && self.sorry_used) {
                 (true, _) => 1,
                 (false, true) => 0,
                 (false, false) => return None,
@@ -281,6 +288,7 @@ impl Real {
     fn new(plan: RealServerPlan) -> Self {
         Self {
             up: plan.starts_up(),
+            is_told: plan.starts_up(),
             plan,
             adjustment: 0,
             standing: Standing::Enabled,
@@ -314,7 +322,7 @@ fn like(model: Option<&RealServerPlan>, address: SocketAddr) -> RealServerPlan {
         *check = aimed(check, model.address, address);
         // Whoever adds it at run time wants to see it work before it serves.
         *policy = Arc::new(Policy {
-            start: Start::Down,
+            start: Start::Unknown,
             ..**policy
         });
     }
@@ -335,7 +343,7 @@ fn aimed(check: &healthcheck::Check, from: SocketAddr, to: SocketAddr) -> health
 }
 
 /// Port 0 is that of the front, and so is every port where packets are sent on unchanged.
-fn at_front(mut address: SocketAddr, forwarding: Forwarding, front: &Front) -> SocketAddr {
+pub(crate) fn at_front(mut address: SocketAddr, forwarding: Forwarding, front: &Front) -> SocketAddr {
     match front.port() {
         Some(port) if address.port() == 0 || !forwarding.changes_ports() => address.set_port(port),
         None if !forwarding.changes_ports() => address.set_port(0),

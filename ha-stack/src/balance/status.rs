@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use healthcheck::{CheckStatus as Checked, State as TargetState, Status as TargetStatus};
+use healthcheck::{CheckStatus as Checked, Status as TargetStatus};
 
 use crate::balance::runner::State;
 use crate::balance::server::{Real, Server, Standing};
@@ -78,12 +78,11 @@ fn real_status(
                 .map(|status| u64::try_from(status.latency.as_micros()).unwrap_or(u64::MAX)),
         }
     });
-    let is_up = checked.map_or(real.up, |status| status.state == TargetState::Up);
     RealServerStatus {
         address: real.plan.address.to_string(),
         weight: real.plan.weight.into(),
         effective_weight: server.table_weight(real).unwrap_or(0).into(),
-        state: match is_up {
+        state: match real.up {
             true => "up".to_owned(),
             false => "down".to_owned(),
         },

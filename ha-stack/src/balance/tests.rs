@@ -105,6 +105,64 @@ fn a_sorry_server_that_is_inhibited_stays_with_weight_0_once_it_was_used() {
     assert_eq!(rows(&balancer.table()), [(1, 1), (250, 0)]);
 }
 
+/// The same, where nobody is up before the checks have said so.
+fn alpha(mut plan: VirtualServerPlan) -> VirtualServerPlan {
+    let policy = std::sync::Arc::new(healthcheck::Policy {
+        start: healthcheck::Start::Unknown,
+        ..healthcheck::Policy::keepalived(true)
+    });
+    for real in &mut plan.real_servers {
+        real.checks = vec![(healthcheck::Check::tcp(real.address), policy.clone())];
+    }
+    plan
+}
+
+#[test]
+fn a_start_without_the_quorum_is_told_where_a_sorry_server_steps_in() {
+    let (mut with, told) = balancer(sorry(alpha(plan(2))));
+    assert_eq!(told, ["VS 0.100 DOWN"]);
+    assert_eq!(rows(&with.table()), [(250, 1)]);
+    assert_eq!(verdict(&mut with, 1, true), ["RS 1.1 UP", "VS 0.100 UP"]);
+    assert_eq!(rows(&with.table()), [(1, 1)]);
+
+    let (mut without, told) = balancer(alpha(plan(2)));
+    assert_eq!(told, [""; 0]);
+    // The first failure of who was not up is told, once.
+    assert_eq!(verdict(&mut without, 1, false), ["RS 1.1 DOWN"]);
+    assert_eq!(verdict(&mut without, 1, false), [""; 0]);
+    assert_eq!(verdict(&mut without, 2, true), ["RS 1.2 UP", "VS 0.100 UP"]);
+}
+
+#[test]
+fn enough_to_keep_the_quorum_is_not_enough_to_begin_with_it() {
+    let mut wanted = plan(3);
+    (wanted.quorum, wanted.hysteresis) = (2, 1);
+    let (mut three, told) = balancer(sorry(wanted.clone()));
+    assert_eq!(told, ["VS 0.100 UP"]);
+    assert_eq!(verdict(&mut three, 1, false), ["RS 1.1 DOWN"]);
+    assert_eq!(rows(&three.table()), [(2, 1), (3, 1)]);
+    wanted.real_servers.pop();
+    let (two, told) = balancer(sorry(wanted.clone()));
+    assert_eq!(
+        (told.as_slice(), rows(&two.table())),
+        (&["VS 0.100 DOWN".to_owned()][..], vec![(250, 1)])
+    );
+    // Without a sorry server whoever is up serves.
+    let (two, told) = balancer(wanted);
+    assert_eq!((told.len(), rows(&two.table())), (0, vec![(1, 1), (2, 1)]));
+}
+
+#[test]
+fn who_was_out_before_is_out_until_its_check_has_passed() {
+    let mut balancer = Balancer::new();
+    let out = [(VS.into(), address(1))].into();
+    let told = balancer.configure_without(vec![plan(2)], true, &out).unwrap();
+    assert_eq!(words(&told), ["RS 1.2 UP", "VS 0.100 UP"]);
+    assert_eq!(rows(&balancer.table()), [(2, 1)]);
+    assert_eq!(verdict(&mut balancer, 1, true), ["RS 1.1 UP"]);
+    assert_eq!(rows(&balancer.table()), [(1, 1), (2, 1)]);
+}
+
 #[test]
 fn inhibited_real_servers_stay_with_weight_0() {
     let mut wanted = sorry(plan(2));

@@ -251,7 +251,8 @@ impl Inherited {
 
 fn start(is_alpha: bool) -> Start {
     match is_alpha {
-        true => Start::Down,
+        // It does not serve before it has passed, and that the first attempt failed is told.
+        true => Start::Unknown,
         false => Start::Up,
     }
 }

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use healthcheck::{Checker, Combine, State as TargetState, TargetSpec};
+use healthcheck::{Checker, Combine, Policy, Start, State as TargetState, TargetSpec};
 
 use crate::balance::balancer::{Balancer, ServerHappening};
+use crate::balance::found;
 use crate::balance::plan::{BalancePlan, SynchronizationPlan, VirtualServerPlan};
 use crate::balance::runner::Target;
 use crate::balance::server::ServerOrder;
@@ -50,14 +51,16 @@ impl State {
         }
     }
 
-    /// Takes in another configuration; what it changes is not carried out yet.
+    /// Takes in another configuration; what it changes is not carried out yet. `out` is who a predecessor had taken out.
     pub(super) fn configure(
         &mut self,
         servers: Vec<VirtualServerPlan>,
         plan: BalancePlan,
         active: HashSet<String>,
+        out: &HashSet<Target>,
     ) -> Result<Vec<Happening>, Error> {
-        let happened = self.balancer.configure(servers, plan.initial_notifications)?;
+        let initial = plan.initial_notifications;
+        let happened = self.balancer.configure_without(servers, initial, out)?;
         let mut reals = self.balancer.servers().iter().flat_map(|server| &server.reals);
         let some = reals.any(|real| real.plan.log_failures.contains(&true));
         if let Some(checker) = &self.checker {
@@ -84,20 +87,48 @@ impl State {
         said(self.balancer.farewell(), Some("the daemon stops".into())).collect()
     }
 
-    /// Has the real servers checked that there are, and takes in what is known of them.
-    pub(super) fn aim_checks(&mut self) -> Vec<Happening> {
+    /// Who a predecessor had taken out, before anything is put into the table.
+    pub(super) fn found_out(&mut self, servers: &[VirtualServerPlan], plan: &BalancePlan) -> HashSet<Target> {
+        if self.begun || plan.flush {
+            return HashSet::new();
+        }
+        match self.plane.counters() {
+            Ok(found) => found::out_of(found, servers),
+            // What it is that it cannot say is said when it is told something.
+            Err(_) => HashSet::new(),
+        }
+    }
+
+    /// Has the real servers checked that there are, those who were `out` at once, and takes in what is known of them.
+    pub(super) fn aim_checks(&mut self, out: &HashSet<Target>) -> Vec<Happening> {
         let Some(checker) = &self.checker else {
             return Vec::new();
         };
         let targets = self.balancer.servers().iter().flat_map(|server| {
-            server.reals.iter().map(|real| TargetSpec {
-                key: (Arc::clone(&server.plan.name), real.plan.address),
-                checks: real.plan.checks.clone(),
-                combine: Combine::All,
-                weight: real.plan.weight,
+            server.reals.iter().map(|real| {
+                let key = (Arc::clone(&server.plan.name), real.plan.address);
+                let mut checks = real.plan.checks.clone();
+                if out.contains(&key) {
+                    for (_, policy) in &mut checks {
+                        *policy = Arc::new(Policy {
+                            start: Start::Unknown,
+                            ..**policy
+                        });
+                    }
+                }
+                TargetSpec {
+                    key,
+                    checks,
+                    combine: Combine::All,
+                    weight: real.plan.weight,
+                }
             })
         });
         checker.reconcile(targets);
+        for target in out {
+            // What comes of it comes as every verdict does.
+            drop(checker.check_now(target));
+        }
         // New targets are not suspended, whatever was so before.
         self.suspended.clear();
         let known: Vec<Target> = checker.statuses().into_iter().map(|(key, _)| key).collect();
@@ -109,6 +140,10 @@ impl State {
         let Some(status) = self.checker.as_ref().and_then(|checker| checker.status(target)) else {
             return Vec::new();
         };
+        if status.state == TargetState::Unknown {
+            // Until there is something to say all stays as it is.
+            return Vec::new();
+        }
         let up = status.state == TargetState::Up;
         let reason: Option<Arc<str>> = match up {
             true => None,

@@ -110,9 +110,9 @@ fn settings_are_inherited_from_server_to_real_server_to_check() {
         (default.interval, default.spread, default.timeout),
         (secs(60), secs(60), secs(5))
     );
-    assert_eq!(policy("alpha", "", "").start, Start::Down);
+    assert_eq!(policy("alpha", "", "").start, Start::Unknown);
     assert_eq!(policy("alpha", "alpha off", "").start, Start::Up);
-    assert_eq!(policy("", "", "alpha").start, Start::Down);
+    assert_eq!(policy("", "", "alpha").start, Start::Unknown);
 }
 
 #[test]
