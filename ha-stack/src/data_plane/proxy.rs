@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lvs_sched::{BackendId, Options, Order as ListOrder, SchedulerKind, SharedPool, Spec};
+use rustix::net::sockopt::socket_acceptconn;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use crate::data_plane::proxy::door::{Door, Office, Peer, Rules};
@@ -44,6 +45,7 @@ use crate::error::Error;
 ///   one-packet scheduling each datagram is scheduled by itself.
 /// - Real servers of weight 0 keep the connections they have. So do those that are taken out, for five minutes
 ///   ([`with_farewell`](Self::with_farewell)), and a virtual server that is taken out.
+/// - UDP: a client whose real server is taken out and has not answered it gets another one with its next datagram.
 /// - There is a thread for each processor, at most 16. Connections take half of the descriptors that the process may have;
 ///   whoever finds no place waits in the kernel's queue, and of UDP the client that was silent for longest makes room.
 ///
@@ -62,6 +64,7 @@ pub struct ProxyPlane {
 struct Service {
     desired: DesiredServer,
     door: Arc<Door>,
+    socket: Arc<OwnedFd>,
     /// Who is in the pool, and who has left it with connections.
     members: HashMap<SocketAddr, Member>,
 }
@@ -160,15 +163,7 @@ impl ProxyPlane {
                 let socket = Arc::new(listen(address, transport)?);
                 let rules = rules(server, pool(server), self.timeouts);
                 let door = Arc::new(Door::new(server.front, address, rules));
-                let home = self.doors % self.workers.len().max(1);
-                self.doors += 1;
-                for (number, (inbox, _)) in self.workers.iter().enumerate() {
-                    inbox.tell(Order::Open {
-                        door: Arc::clone(&door),
-                        socket: Arc::clone(&socket),
-                        home: number == home,
-                    });
-                }
+                open(&self.workers, &mut self.doors, &door, &socket);
                 applied.changes += 1;
                 let service = Service {
                     desired: DesiredServer {
@@ -176,6 +171,7 @@ impl ProxyPlane {
                         ..server.clone()
                     },
                     door,
+                    socket,
                     members: HashMap::new(),
                 };
                 self.services.entry(server.front).or_insert(service)
@@ -183,6 +179,50 @@ impl ProxyPlane {
         };
         service.settle(server, self.timeouts, self.office.now(), applied);
         Ok(())
+    }
+
+    /// Listens again where somebody has ended that.
+    fn listen_again(&mut self, applied: &mut Applied) {
+        for (front, service) in &mut self.services {
+            let Front::Address { address, transport } = *front else {
+                continue;
+            };
+            let is_over = |socket| matches!(socket_acceptconn(socket), Ok(false));
+            if transport != Transport::Tcp || !is_over(&*service.socket) {
+                continue;
+            }
+            match listen(address, transport) {
+                Ok(socket) => {
+                    service.socket = Arc::new(socket);
+                    for (inbox, _) in &self.workers {
+                        inbox.tell(Order::Close(*front));
+                    }
+                    open(&self.workers, &mut self.doors, &service.door, &service.socket);
+                    applied.changes += 1;
+                }
+                Err(error) => applied
+                    .refused
+                    .push(format!("{front}: cannot listen again: {error}")),
+            }
+        }
+    }
+}
+
+/// Has every worker let clients in by a door, at which one of them is at home, each in turn.
+fn open(
+    workers: &[(Arc<Inbox>, JoinHandle<()>)],
+    doors: &mut usize,
+    door: &Arc<Door>,
+    socket: &Arc<OwnedFd>,
+) {
+    let home = *doors % workers.len().max(1);
+    *doors += 1;
+    for (number, (inbox, _)) in workers.iter().enumerate() {
+        inbox.tell(Order::Open {
+            door: Arc::clone(door),
+            socket: Arc::clone(socket),
+            home: number == home,
+        });
     }
 }
 
@@ -276,8 +316,11 @@ impl DataPlane for ProxyPlane {
         "proxy"
     }
 
-    fn reconcile(&mut self, desired: &DesiredTable, _: Extent) -> Result<Applied, Error> {
+    fn reconcile(&mut self, desired: &DesiredTable, extent: Extent) -> Result<Applied, Error> {
         let mut applied = Applied::default();
+        if extent == Extent::Whole {
+            self.listen_again(&mut applied);
+        }
         if !desired.synchronization.is_empty() {
             applied
                 .refused

@@ -40,6 +40,8 @@ pub(super) struct Session {
     touched: u64,
     /// A datagram has passed since it was last asked to make room.
     used: bool,
+    /// The last datagram went to the real server.
+    unanswered: bool,
 }
 
 /// What the sessions of a thread are kept with.
@@ -98,12 +100,17 @@ impl Counter {
                 self.clients.remove(&(client, None));
                 continue;
             };
+            if session.unanswered && session.guard.retired().is_some() {
+                // Taken out, and silent: the client is somebody else's from now on.
+                self.end(key, hall);
+                continue;
+            }
             let Some(bytes) = hall.buffer.get(..length) else {
                 return;
             };
             match send(&session.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(sent) => {
-                    (session.touched, session.used) = (hall.now, true);
+                    (session.touched, session.used, session.unanswered) = (hall.now, true, true);
                     for tally in session.guest.tallies() {
                         tally.packets_in.fetch_add(1, Ordering::Relaxed);
                         tally.bytes_in.fetch_add(sent as u64, Ordering::Relaxed);
@@ -163,6 +170,7 @@ impl Counter {
             idle: u64::try_from(rules.udp_idle.as_millis()).unwrap_or(u64::MAX),
             touched: hall.now,
             used: false,
+            unanswered: false,
             socket,
         };
         let key = hall.sessions.next();
@@ -215,7 +223,7 @@ impl Session {
                         return true;
                     };
                     self.guard.answered();
-                    (self.touched, self.used) = (now, true);
+                    (self.touched, self.used, self.unanswered) = (now, true, false);
                     for tally in self.guest.tallies() {
                         tally.packets_out.fetch_add(1, Ordering::Relaxed);
                         tally.bytes_out.fetch_add(length as u64, Ordering::Relaxed);

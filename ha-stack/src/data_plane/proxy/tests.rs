@@ -350,6 +350,82 @@ fn what_is_long_first_and_then_short_arrives_whole() {
     assert_eq!((ones, twos), (12 << 20, 180_000));
 }
 
+/// The real server ends first; what the client still has to say arrives.
+#[test]
+fn the_other_direction_goes_on_when_the_real_server_has_ended_its_own() {
+    let (front, listener) = (free(), Listener::bind("127.0.0.1:0").unwrap());
+    let mut plane = ProxyPlane::start(false).unwrap();
+    applied(&mut plane, &table(front, &[(listener.local_addr().unwrap(), 1)]));
+    let mut client = TcpStream::connect(front).unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.set_read_timeout(Some(LIMIT)).unwrap();
+    server.write_all(b"goodbye").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    let mut word = String::new();
+    client.read_to_string(&mut word).unwrap();
+    assert_eq!(word, "goodbye");
+    let long = vec![3; 4 << 20];
+    let sending = std::thread::spawn(move || {
+        client.write_all(&long).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        client
+    });
+    let mut text = Vec::new();
+    server.read_to_end(&mut text).unwrap();
+    assert_eq!(text.len(), 4 << 20);
+    drop(sending.join().unwrap());
+}
+
+/// Whoever does not read is sent no more than the kernel's buffers and the proxy's own hold, however much there is.
+#[test]
+fn a_reader_that_does_not_read_stops_the_writer() {
+    let (front, listener) = (free(), Listener::bind("127.0.0.1:0").unwrap());
+    let mut plane = ProxyPlane::start(false).unwrap();
+    applied(&mut plane, &table(front, &[(listener.local_addr().unwrap(), 1)]));
+    let client = TcpStream::connect(front).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.set_nonblocking(true).unwrap();
+    let piece = vec![5; 1 << 20];
+    let (mut taken, mut refused) = (0_usize, 0);
+    // Half a second without a byte taken is long enough; a machine that stalls only ends this sooner.
+    while refused < 50 {
+        match server.write(&piece) {
+            Ok(length) => (taken, refused) = (taken + length, 0),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                refused += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        assert!(taken < 128 << 20, "{taken} bytes were taken, and nobody reads");
+    }
+    drop(client);
+}
+
+#[test]
+fn a_door_that_somebody_closed_is_opened_again() {
+    let (front, a) = (free(), real_server("a"));
+    let mut plane = ProxyPlane::start(false).unwrap();
+    let wanted = table(front, &[(a, 1)]);
+    applied(&mut plane, &wanted);
+    let kept = connect(front);
+    for service in plane.services.values() {
+        rustix::net::shutdown(&service.socket, rustix::net::Shutdown::Both).unwrap();
+    }
+    assert!(TcpStream::connect(front).is_err());
+    let whole = plane.reconcile(&wanted, Extent::Whole).unwrap();
+    assert_eq!((whole.changes, whole.refused.len()), (1, 0));
+    assert_eq!(connect(front).1, "a");
+    assert_eq!(plane.reconcile(&wanted, Extent::Whole).unwrap().changes, 0);
+    assert_eq!(finish(kept, b"x"), b"x");
+    assert_eq!(
+        plane.counters().unwrap()[0].traffic.connections,
+        2,
+        "it goes on counting"
+    );
+}
+
 /// A real server of UDP that answers with its name and what it was sent.
 fn datagrams(name: &'static str) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -463,6 +539,25 @@ fn a_real_server_of_udp_that_is_not_there_is_passed_over() {
         assert!(Instant::now() < deadline, "nobody answers");
     }
     assert_eq!(told.try_recv(), Ok(nobody));
+}
+
+/// One that is silent and is taken out loses its clients; one that still answers keeps them.
+#[test]
+fn clients_of_udp_leave_a_real_server_that_is_taken_out_and_silent() {
+    let (front, a) = (free(), datagrams("a"));
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut plane = ProxyPlane::start(false).unwrap();
+    applied(&mut plane, &udp(front, &[(silent.local_addr().unwrap(), 1)]));
+    let one = client(front);
+    one.send(b"?").unwrap();
+    silent.set_read_timeout(Some(LIMIT)).unwrap();
+    silent.recv(&mut [0; 16]).unwrap();
+    applied(&mut plane, &udp(front, &[(a, 1)]));
+    assert_eq!(say(&one), "a");
+    let b = datagrams("b");
+    applied(&mut plane, &udp(front, &[(b, 1)]));
+    assert_eq!(say(&one) + &say(&one), "aa", "it answers, so it keeps its client");
+    assert_eq!(say(&client(front)), "b");
 }
 
 /// How long anything may take on a machine that is busy otherwise.

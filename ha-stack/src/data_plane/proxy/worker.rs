@@ -285,6 +285,11 @@ impl Worker {
                 Ok((client, Some(from))) => (client, from),
                 Ok((_, None)) | Err(Errno::CONNABORTED | Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return,
+                Err(Errno::INVAL) => {
+                    // Somebody has ended it. Whoever looks at the whole table next has it opened again.
+                    let _ = epoll::delete(&self.epoll, &socket);
+                    return;
+                }
                 Err(error) => {
                     if self.now >= self.quiet_until {
                         self.quiet_until = self.now + QUIET;
