@@ -57,8 +57,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut targets = Vec::new();
     for (address, weight) in options.back_ends {
         let id = pool.add(address, Spec::new(weight).address(address))?;
-        let key = (id, address, weight);
-        targets.push(TargetSpec::new(key, Check::tcp(address), policy.clone()));
+        targets.push(TargetSpec::new(
+            (id, address, weight),
+            Check::tcp(address),
+            policy.clone(),
+        ));
     }
     checker.reconcile(targets);
 
@@ -82,19 +85,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
                 Ok((client, from)) => drop(connections.spawn(serve(client, from, pool.clone()))),
                 Err(error) => {
-                    // Out of descriptors, most likely: whoever waits in the queue can wait a moment longer.
+                    // Out of descriptors, most likely: the queue can wait a moment.
                     eprintln!("cannot accept: {error}");
                     sleep(SECOND / 10).await;
                 }
             },
             Some(_) = connections.join_next() => {}
-            Some(event) = verdicts.next() => if let Event::Changed { key: (id, address, weight), to, .. } = event {
+            event = verdicts.next() => {
+                let Event::Changed { key: (id, address, weight), to, .. } = event.ok_or(ENDED)? else { continue };
                 println!("{address} is {to}");
                 // With weight 0 it gets nothing new, and what it has goes on.
                 pool.set_weight(id, if to == State::Up { weight } else { 0 })?;
-            },
+            }
             change = states.next_state() => {
-                println!("{}", change.ok_or("the election has ended")?);
+                println!("{}", change.ok_or(ENDED)?);
                 if !router.is_active() {
                     // Whoever holds the address now knows nothing of these connections.
                     connections.abort_all();
@@ -104,7 +108,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ = interrupt.recv() => break,
         }
     }
-    // Says so with priority 0, so that the other host takes over at once.
+    // Says so with priority 0: the other host takes over at once, and the connections, whose address leaves, end.
     Ok(election.stop()?)
 }
 
@@ -112,7 +116,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(mut client: TcpStream, from: SocketAddr, pool: SharedPool<SocketAddr>) {
     // The guard counts the connection until it is dropped: before the next choice, or when the work is done.
     for back_end in pool.choices(&Flow::from_client(from)) {
-        if let Ok(Ok(mut server)) = timeout(CONNECT_LIMIT, TcpStream::connect(*back_end)).await {
+        if let Ok(Ok(mut server)) = timeout(2 * SECOND, TcpStream::connect(*back_end)).await {
             for socket in [&client, &server] {
                 // A peer that has vanished is noticed, and nothing small is held back. Neither is worth failing for.
                 let _ = SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(60 * SECOND));
@@ -145,5 +149,5 @@ fn back_end(text: &str) -> Result<(SocketAddr, u32), Box<dyn Error + Send + Sync
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const ENDED: &str = "the health checks or the election have ended";
 const MOST_CONNECTIONS: usize = 10_000;

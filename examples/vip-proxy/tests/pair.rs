@@ -116,6 +116,13 @@ impl Proxy {
         output.iter().filter(|said| *said == line).count()
     }
 
+    /// Asks it to stop, and returns whether it says that all went well.
+    fn stop(&mut self) -> bool {
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.arg(self.child.id().to_string()).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -197,11 +204,17 @@ fn requests_are_spread_and_the_dead_are_replaced() {
     until("the second proxy to take over", || holds(second));
     until("an answer through the second proxy", || ask(client).is_ok());
     assert_eq!(answers(client, 3).len(), 3);
-    let _back = Proxy::start(&segment, PROXIES[0], "200", "rr");
+    let mut back = Proxy::start(&segment, PROXIES[0], "200", "rr");
     until("the first proxy to take the address back", || {
         holds(first) && !holds(second)
     });
     until("an answer through the first proxy", || ask(client).is_ok());
+
+    // One that is stopped hands the address over itself.
+    assert!(back.stop());
+    assert!(!holds(first));
+    until("the second proxy to take over", || holds(second));
+    until("an answer through the second proxy", || ask(client).is_ok());
 }
 
 #[test]
