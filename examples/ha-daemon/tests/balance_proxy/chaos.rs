@@ -1,7 +1,9 @@
-//! Real servers that come and go, a daemon that is killed, and descriptors that run out.
+//! Real servers that come and go, checks that freeze, a daemon that is killed, a table that is emptied, and descriptors that run
+//! out.
 
 use std::io::{self, Read as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,14 +19,62 @@ fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([127, 0, 1, last], 80))
 }
 
-fn configuration() -> String {
+/// `check` adds a check to the real server with this last byte.
+fn configuration(check: impl Fn(u8) -> String) -> String {
     let real_server = |last: u8| {
-        format!("real_server 127.0.1.{last} 80 {{\nTCP_CHECK {{\nconnect_timeout 2\nretry 0\n}}\n}}\n")
+        format!(
+            "real_server 127.0.1.{last} 80 {{\nTCP_CHECK {{\nconnect_timeout 2\nretry 0\n}}\n{}}}\n",
+            check(last)
+        )
     };
     format!(
-        "virtual_server 127.0.1.100 80 {{\ndelay_loop 1\nwarmup 0\nlb_algo wlc\nlb_kind NAT\nprotocol TCP\n{}}}\n",
+        "global_defs {{\nscript_user root\n}}\n\
+         virtual_server 127.0.1.100 80 {{\ndelay_loop 1\nwarmup 0\nlb_algo wlc\nlb_kind NAT\nprotocol TCP\n{}}}\n",
         (1..5).map(real_server).collect::<String>()
     )
+}
+
+/// Scripts that hang as long as a file is there, one for each real server.
+struct Frost(PathBuf);
+
+impl Frost {
+    fn new() -> Self {
+        let directory = std::env::temp_dir().join(format!("ha-daemon-frost-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let script = "while test -e \"$1\"; do sleep 0.1; done\n";
+        std::fs::write(directory.join("check"), script).unwrap();
+        Self(directory)
+    }
+
+    fn file(&self, number: usize) -> PathBuf {
+        self.0.join(format!("frozen-{number}"))
+    }
+
+    fn is_on(&self, number: usize) -> bool {
+        self.file(number).exists()
+    }
+
+    fn toggle(&self, number: usize) {
+        match self.is_on(number) {
+            true => std::fs::remove_file(self.file(number)).unwrap(),
+            false => std::fs::write(self.file(number), "").unwrap(),
+        }
+    }
+
+    fn check(&self, last: u8) -> String {
+        let (script, file) = (self.0.join("check"), self.file(usize::from(last) - 1));
+        format!(
+            "MISC_CHECK {{\nmisc_path \"/bin/sh {} {}\"\nmisc_timeout 1\n}}\n",
+            script.display(),
+            file.display()
+        )
+    }
+}
+
+impl Drop for Frost {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Who answers one request.
@@ -66,13 +116,17 @@ fn whatever_dies_the_table_follows_and_the_living_serve() {
     let host = &Namespace::new().unwrap();
     let start = |number: usize| RealServer::start(host, NAMES[number], address(number as u8 + 1));
     let mut servers: [Option<RealServer>; 4] = std::array::from_fn(|number| Some(start(number)));
-    let mut daemon = Daemon::start(host, &configuration());
+    let frost = Frost::new();
+    let configuration = configuration(|last| frost.check(last));
+    let mut daemon = Daemon::start(host, &configuration);
     until("an answer", || ask(host).is_ok());
     for round in 0..rounds {
-        let what = dice.below(6);
+        // Each kind once, then whatever comes.
+        let what = if round < KINDS { round } else { dice.below(KINDS) };
         let number = dice.below(4);
         // Who is in the table and stays there.
-        let steady = (0..4).any(|other| servers[other].is_some() && (what >= 3 || other != number));
+        let steady = (0..4)
+            .any(|other| servers[other].is_some() && !frost.is_on(other) && (what >= 3 || other != number));
         match what {
             // It dies, or is back; several times.
             0..3 => {
@@ -88,10 +142,21 @@ fn whatever_dies_the_table_follows_and_the_living_serve() {
             }
             3 => {
                 daemon.kill();
-                daemon.start_again(&configuration());
+                daemon.start_again(&configuration);
                 until("the daemon to be back", || daemon.status()["schema"] == 1);
             }
-            4 => drop(daemon.reload(&configuration())),
+            4 => drop(daemon.reload(&configuration)),
+            // Its check hangs, or goes on.
+            5 => frost.toggle(number),
+            // Nothing is left of the table, and then it is there again.
+            6 => {
+                daemon.reload("");
+                assert_eq!(
+                    daemon.status()["virtual_servers"].as_array().map(Vec::len),
+                    Some(0)
+                );
+                daemon.reload(&configuration);
+            }
             // Clients who go away in the middle.
             _ => {
                 let clients: Vec<_> = (0..20)
@@ -101,7 +166,7 @@ fn whatever_dies_the_table_follows_and_the_living_serve() {
             }
         }
         let alive: Vec<String> = (0..4)
-            .filter(|number| servers[*number].is_some())
+            .filter(|number| servers[*number].is_some() && !frost.is_on(*number))
             .map(|number| address(number as u8 + 1).to_string())
             .collect();
         if steady && what != 3 {
@@ -122,6 +187,9 @@ fn whatever_dies_the_table_follows_and_the_living_serve() {
     }
 }
 
+/// Kinds of what happens in a round.
+const KINDS: usize = 8;
+
 /// The time that a process has used, in ticks of 10 ms.
 fn ticks(process: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
@@ -136,7 +204,7 @@ fn ticks(process: u32) -> u64 {
 fn descriptors_that_run_out_stop_nobody_for_good() {
     let host = &Namespace::new().unwrap();
     let _server = RealServer::start(host, "a", address(1));
-    let daemon = Daemon::start(host, &configuration());
+    let daemon = Daemon::start(host, &configuration(|_| String::new()));
     until("an answer", || ask(host).is_ok());
     let mut kept = host.run(|| TcpStream::connect(address(100))).unwrap();
     kept.set_read_timeout(Some(LIMIT)).unwrap();

@@ -3,6 +3,7 @@
 mod chaos;
 mod daemon;
 mod local;
+mod names;
 mod reload;
 mod server;
 mod stories;
