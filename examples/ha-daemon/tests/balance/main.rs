@@ -4,6 +4,7 @@
 //! `cargo xtask test -p ha-daemon` boots such a kernel where the host's own is none.
 
 mod chaos;
+mod checkers;
 mod lab;
 mod reload;
 mod roles;

@@ -1,7 +1,8 @@
 //! What this program plays on the hosts: real servers and clients.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ pub(crate) fn play() -> bool {
     match role.split(' ').collect::<Vec<_>>()[..] {
         ["serve", name] => serve(name),
         ["web"] => web(),
+        ["pages", port, answers] => pages(port.parse().unwrap(), answers),
+        ["door", port, shut] => door(port.parse().unwrap(), Path::new(shut)),
+        ["hear", path] => hear(path),
         ["fetch", place, times] => fetch(place.parse().unwrap(), times.parse().unwrap()),
         ["hold", place, ..] => hold(place.parse().unwrap()),
         ["load", place, workers, seconds, end] => load(
@@ -75,6 +79,70 @@ fn web() {
             }
         });
     }
+}
+
+/// A web server that gives every client the same answers, one after the other, and the last one for ever: `+` is right, `-`
+/// has the wrong status, `x` the wrong content. Says who asked, and when.
+fn pages(port: u16, answers: &str) {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+    let answer = |mut stream: TcpStream, kind: u8| -> io::Result<()> {
+        let mut request = BufReader::new(stream.try_clone()?);
+        let mut line = String::new();
+        while request.read_line(&mut line)? > 2 {
+            line.clear();
+        }
+        let (status, body) = match kind {
+            b'-' => ("404 Not Found", "ok"),
+            b'x' => ("200 OK", "no"),
+            _ => ("200 OK", "ok"),
+        };
+        write!(stream, "HTTP/1.0 {status}\r\nContent-Length: 2\r\n\r\n{body}")
+    };
+    let mut turns: HashMap<IpAddr, usize> = HashMap::new();
+    for stream in listener.incoming().flatten() {
+        let Ok(client) = stream.peer_addr() else { continue };
+        let turn = turns.entry(client.ip()).or_default();
+        let last = answers.len() - 1;
+        let kind = answers.as_bytes()[(*turn).min(last)];
+        *turn += 1;
+        println!("\nasked {} {}", client.ip(), uptime());
+        std::thread::spawn(move || answer(stream, kind));
+    }
+}
+
+/// A port that is open while a file is not there. Says when it opens and closes.
+fn door(port: u16, shut: &Path) {
+    loop {
+        // Said before it is so, as the other: what comes of it comes later.
+        println!("\nopened {}", uptime());
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        while !shut.exists() {
+            if listener.accept().is_err() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        println!("closed {}", uptime());
+        drop(listener);
+        while shut.exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Says what comes through a FIFO, and when.
+fn hear(path: &str) {
+    // Opened for writing too, it has no end.
+    let fifo = std::fs::File::options().read(true).write(true).open(path);
+    for line in BufReader::new(fifo.unwrap()).lines() {
+        println!("\nheard {} {}", uptime(), line.unwrap());
+    }
+}
+
+/// Seconds since the host was started: one clock for all programs on it.
+fn uptime() -> f64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
 }
 
 /// A client that asks so many times who answers, and says it in one line; `!` stands before what went wrong.
