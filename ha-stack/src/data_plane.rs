@@ -103,10 +103,10 @@ pub struct RealCounters {
 pub struct Traffic {
     /// Connections.
     pub connections: u64,
-    /// Packets towards the real server.
-    pub packets_in: u64,
+    /// Packets towards the real server; `None` where the data plane sees none, as a proxy does of TCP.
+    pub packets_in: Option<u64>,
     /// Packets back; none pass here with direct routing and tunnels.
-    pub packets_out: u64,
+    pub packets_out: Option<u64>,
     /// Bytes towards the real server.
     pub bytes_in: u64,
     /// Bytes back.
@@ -124,10 +124,14 @@ impl Traffic {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let sum = u64::saturating_add;
+        let either = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(sum(one, other)),
+            (one, other) => one.or(other),
+        };
         Self {
             connections: sum(self.connections, other.connections),
-            packets_in: sum(self.packets_in, other.packets_in),
-            packets_out: sum(self.packets_out, other.packets_out),
+            packets_in: either(self.packets_in, other.packets_in),
+            packets_out: either(self.packets_out, other.packets_out),
             bytes_in: sum(self.bytes_in, other.bytes_in),
             bytes_out: sum(self.bytes_out, other.bytes_out),
             connection_rate: sum(self.connection_rate, other.connection_rate),

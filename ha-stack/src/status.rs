@@ -194,10 +194,12 @@ pub struct RealServerStatus {
 pub struct TrafficStatus {
     /// Connections.
     pub connections: u64,
-    /// Packets towards the real server.
-    pub packets_in: u64,
-    /// Packets back.
-    pub packets_out: u64,
+    /// Packets towards the real server; `null` where the data plane sees none, as a proxy does of TCP.
+    #[serde(default)]
+    pub packets_in: Option<u64>,
+    /// Packets back; the same.
+    #[serde(default)]
+    pub packets_out: Option<u64>,
     /// Bytes towards the real server.
     pub bytes_in: u64,
     /// Bytes back.
@@ -321,7 +323,7 @@ pub(crate) mod tests {
                     "address": "10.1.10.11:80", "weight": 1, "effective_weight": 1, "state": "up", "order": null,
                     "active_connections": 3, "inactive_connections": 1,
                     "traffic": {
-                        "connections": 68, "packets_in": 0, "packets_out": 0, "bytes_in": 0, "bytes_out": 0,
+                        "connections": 68, "packets_in": null, "packets_out": null, "bytes_in": 0, "bytes_out": 0,
                         "connections_per_second": 0, "bytes_in_per_second": 0, "bytes_out_per_second": 0},
                     "checks": [{"type": "tcp", "state": "up", "last_error": null, "last_latency_us": 180}]}]}],
             "tracked": [{"kind": "script", "name": "chk", "state": "down"}],

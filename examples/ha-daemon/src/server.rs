@@ -155,13 +155,15 @@ fn real_server(real: &RealServerStatus) -> String {
 }
 
 fn carried(traffic: &TrafficStatus) -> String {
+    let packets = match (traffic.packets_in, traffic.packets_out) {
+        (None, None) => String::new(),
+        (there, back) => {
+            let [there, back] = [there, back].map(Option::unwrap_or_default);
+            format!("{there} packets in, {back} out, ")
+        }
+    };
     format!(
-        "{} connections, {} packets in, {} out, {} bytes in, {} out, {} connections/s",
-        traffic.connections,
-        traffic.packets_in,
-        traffic.packets_out,
-        traffic.bytes_in,
-        traffic.bytes_out,
-        traffic.connections_per_second,
+        "{} connections, {packets}{} bytes in, {} out, {} connections/s",
+        traffic.connections, traffic.bytes_in, traffic.bytes_out, traffic.connections_per_second,
     )
 }

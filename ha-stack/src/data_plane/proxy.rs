@@ -287,11 +287,12 @@ impl Service {
     }
 
     fn counters(&self) -> ServerCounters {
+        let in_datagrams = self.desired.front.is_udp();
         let members = self.members.values().filter_map(|member| {
             let (_, real) = member.place.as_ref()?;
             let open = member.peer.tally.open();
             // The kernel counts what it has of UDP as inactive.
-            let (active, inactive) = match self.desired.front.is_udp() {
+            let (active, inactive) = match in_datagrams {
                 true => (0, open),
                 false => (open, 0),
             };
@@ -300,12 +301,12 @@ impl Service {
                 weight: real.weight,
                 active,
                 inactive,
-                traffic: member.peer.tally.traffic(),
+                traffic: member.peer.tally.traffic(in_datagrams),
             })
         });
         ServerCounters {
             front: self.desired.front,
-            traffic: self.door.tally.traffic(),
+            traffic: self.door.tally.traffic(in_datagrams),
             real_servers: members.collect(),
         }
     }

@@ -255,6 +255,20 @@ fn full_nat_is_refused_with_advice() {
 }
 
 #[test]
+fn the_proxy_protocol_is_left_out_with_advice_and_the_rest_is_carried() {
+    let client = kernel();
+    let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
+    let mut server = server(ONE, &[("10.0.1.1:80", 1)]);
+    server.proxy_protocol = Some(crate::data_plane::ProxyProtocol::V2);
+    let applied = plane.reconcile(&table(vec![server]), Extent::Changed).unwrap();
+    assert_eq!(
+        applied.refused,
+        ["tcp 10.0.0.1:80: the kernel does not speak the PROXY protocol; use --data-plane proxy"]
+    );
+    assert_eq!(rows(&client), ["TCP 10.0.0.1:80 10.0.1.1:80=1"]);
+}
+
+#[test]
 fn timeouts_and_sync_daemons_follow() {
     let client = kernel();
     let path = record("sync");

@@ -231,8 +231,8 @@ pub(super) fn is_same_daemon(there: &Daemon, wanted: &Daemon) -> bool {
 pub(super) fn traffic(stats: &Stats) -> Traffic {
     Traffic {
         connections: stats.connections,
-        packets_in: stats.packets_in,
-        packets_out: stats.packets_out,
+        packets_in: Some(stats.packets_in),
+        packets_out: Some(stats.packets_out),
         bytes_in: stats.bytes_in,
         bytes_out: stats.bytes_out,
         connection_rate: stats.rates.connections,

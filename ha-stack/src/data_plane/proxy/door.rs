@@ -194,8 +194,9 @@ impl Tally {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Packets are counted where they are seen: those of UDP. Those of TCP are the kernel's, who does not tell.
-    pub(super) fn traffic(&self) -> Traffic {
+    /// Packets are counted where they are seen, in datagrams. Those of TCP are the kernel's, who does not tell.
+    pub(super) fn traffic(&self, in_datagrams: bool) -> Traffic {
+        let seen = |packets: &AtomicU64| in_datagrams.then(|| packets.load(Ordering::Relaxed));
         let [connection_rate, byte_rate_in, byte_rate_out] = [0, 1, 2].map(|which: usize| {
             let scaled = self
                 .rates
@@ -205,8 +206,8 @@ impl Tally {
         });
         Traffic {
             connections: self.connections.load(Ordering::Relaxed),
-            packets_in: self.packets_in.load(Ordering::Relaxed),
-            packets_out: self.packets_out.load(Ordering::Relaxed),
+            packets_in: seen(&self.packets_in),
+            packets_out: seen(&self.packets_out),
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             bytes_out: self.bytes_out.load(Ordering::Relaxed),
             connection_rate,
