@@ -187,7 +187,7 @@ fn happening(server: &Server, told: Told) -> ServerHappening {
     };
     match told {
         Told::Real(address, up) => ServerHappening {
-            object: names::real_object(&server.plan, address),
+            object: names::real_object(server.plan.transport, address, &server.plan.label),
             kind: kind(up),
         },
         Told::Quorum(up) => ServerHappening {

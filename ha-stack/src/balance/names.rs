@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use crate::balance::plan::VirtualServerPlan;
 use crate::data_plane::{Front, Transport};
 use crate::notify::Object;
 
@@ -41,8 +40,8 @@ pub(crate) fn label_of_address(transport: Transport, address: SocketAddr) -> Str
     format!("[{}]:{transport}:{}", address.ip(), address.port())
 }
 
-/// What a real server is called in events.
-pub(crate) fn real_object(server: &VirtualServerPlan, address: SocketAddr) -> Object {
-    let real = label_of_address(server.transport, address);
-    Object::RealServer(format!("{real} {}", server.label).into())
+/// What a real server is called in events: its own label and that of its virtual server.
+pub(crate) fn real_object(transport: Transport, address: SocketAddr, front: &str) -> Object {
+    let real = label_of_address(transport, address);
+    Object::RealServer(format!("{real} {front}").into())
 }

@@ -204,7 +204,7 @@ impl RealServerPlan {
 
     /// What it is called in events, as one of the real servers of `server`.
     pub fn object(&self, server: &VirtualServerPlan) -> Object {
-        names::real_object(server, self.address)
+        names::real_object(server.transport, self.address, &server.label)
     }
 
     /// Whether it serves before it has been checked.

@@ -10,8 +10,8 @@ use vrrp_proto::Priority;
 use super::journal::rebuild;
 use super::{Happening, HostClock, HostPlan, Journal, MemberPlan};
 use crate::{
-    Datagram, Event, Input, Instant, InterfaceId, Output, Parameters, Reason, RouterId, State, TrackStatus,
-    VirtualRouter, VrrpRouter,
+    Event, Input, Instant, Output, Parameters, Reason, RouterId, State, TrackStatus, VirtualRouter,
+    VrrpRouter,
 };
 
 /// One host: its virtual routers while its process lives, and the addresses on its interfaces, which outlive that.
@@ -237,7 +237,7 @@ impl Host {
                     .collect();
             }
         }
-        give(router, &self.members, now, &happening)?;
+        happening.give(router, &self.members, now)?;
         let mut outputs = Vec::new();
         while let Some(output) = router.poll_output() {
             outputs.push(output);
@@ -400,46 +400,6 @@ struct Progress {
 
 /// What one input may put out for each virtual router, with at most 20 addresses each.
 const OUTPUTS_PER_MEMBER: usize = 64;
-
-/// Gives what happened to a host's virtual routers.
-pub(super) fn give(
-    router: &mut VrrpRouter,
-    members: &[RouterId],
-    now: Instant,
-    happening: &Happening,
-) -> Result<(), String> {
-    match happening {
-        Happening::ProcessStarted(_) => {}
-        Happening::Packet {
-            segment,
-            envelope,
-            message,
-            received,
-        } => {
-            let datagram = Datagram {
-                interface: InterfaceId((*segment).into()),
-                envelope: *envelope,
-                message,
-                received: *received,
-            };
-            // A discard is an answer, not a failure.
-            let _ = router.handle_packet(now, &datagram);
-        }
-        Happening::Timeout => router.handle_timeout(now),
-        Happening::Input { member, input } => {
-            if let Some(id) = members.get(*member) {
-                router
-                    .handle_input(now, *id, input.clone())
-                    .map_err(|error| format!("{input:?}: {error}"))?;
-            }
-        }
-        Happening::Interface { segment, up } => {
-            router.handle_interface(now, InterfaceId((*segment).into()), *up)
-        }
-        Happening::Track { id, status } => router.handle_track(now, crate::TrackId((*id).into()), *status),
-    }
-    Ok(())
-}
 
 fn sorted(addresses: &[IpAddr]) -> BTreeSet<IpAddr> {
     addresses.iter().copied().collect()

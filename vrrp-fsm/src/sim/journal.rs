@@ -6,8 +6,10 @@ use core::fmt;
 
 use vrrp_proto::Envelope;
 
-use super::{HostPlan, host};
-use crate::{Event, Input, Instant, InterfaceId, Output, RouterId, TrackStatus, VrrpRouter};
+use super::HostPlan;
+use crate::{
+    Datagram, Event, Input, Instant, InterfaceId, Output, RouterId, TrackId, TrackStatus, VrrpRouter,
+};
 
 /// Everything that happened to one host, with its time, and what came of it. Replaying it gives the same outputs, since
 /// the virtual routers are a function of nothing else.
@@ -68,6 +70,48 @@ pub enum Happening {
     },
 }
 
+impl Happening {
+    /// Gives it to the virtual routers of a host.
+    pub(super) fn give(
+        &self,
+        router: &mut VrrpRouter,
+        members: &[RouterId],
+        now: Instant,
+    ) -> Result<(), String> {
+        match self {
+            Self::ProcessStarted(_) => {}
+            Self::Packet {
+                segment,
+                envelope,
+                message,
+                received,
+            } => {
+                let datagram = Datagram {
+                    interface: InterfaceId((*segment).into()),
+                    envelope: *envelope,
+                    message,
+                    received: *received,
+                };
+                // A discard is an answer, not a failure.
+                let _ = router.handle_packet(now, &datagram);
+            }
+            Self::Timeout => router.handle_timeout(now),
+            Self::Input { member, input } => {
+                if let Some(id) = members.get(*member) {
+                    router
+                        .handle_input(now, *id, input.clone())
+                        .map_err(|error| format!("{input:?}: {error}"))?;
+                }
+            }
+            Self::Interface { segment, up } => {
+                router.handle_interface(now, InterfaceId((*segment).into()), *up)
+            }
+            Self::Track { id, status } => router.handle_track(now, TrackId((*id).into()), *status),
+        }
+        Ok(())
+    }
+}
+
 /// A replay that did not give what was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
@@ -125,7 +169,10 @@ impl Journal {
                 (router, members) = rebuild(entry.now, host, plan).map_err(mismatch)?;
                 continue;
             }
-            host::give(&mut router, &members, entry.now, &entry.happening).map_err(mismatch)?;
+            entry
+                .happening
+                .give(&mut router, &members, entry.now)
+                .map_err(mismatch)?;
             let outputs: Vec<_> = core::iter::from_fn(|| router.poll_output()).collect();
             if outputs != entry.outputs {
                 return Err(mismatch(format!("recorded {:?}, now {outputs:?}", entry.outputs)));
