@@ -1,7 +1,10 @@
 //! Formatting, lints, documentation and `no_std` builds.
 
+use std::fs;
+use std::process::Command;
+
 use crate::metadata::libraries;
-use crate::process::{Result, cargo, root, run};
+use crate::process::{Result, cargo, read, root, run};
 
 /// The target without an operating system that `no_std` crates are built for.
 pub(crate) const BARE_TARGET: &str = "x86_64-unknown-none";
@@ -57,6 +60,35 @@ pub(crate) fn no_std() -> Result {
     } else {
         Ok(())
     }
+}
+
+/// Whether what is there for systems that are not Linux builds: a copy of the workspace in which Linux is called otherwise. The
+/// compiler's libraries are still those of this system; what another one lacks in them is not found out.
+pub(crate) fn elsewhere() -> Result {
+    const PARTS: [&str; 2] = ["vrrp-net/", "examples/failover-lab/"];
+    let copy = root().join("target/elsewhere");
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
+    }
+    let listed = read(Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
+    for file in listed.lines().filter(|file| root().join(file).is_file()) {
+        let (from, to) = (root().join(file), copy.join(file));
+        if let Some(directory) = to.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        if PARTS.iter().any(|part| file.starts_with(part)) {
+            let text = fs::read_to_string(&from)?;
+            fs::write(
+                &to,
+                text.replace("target_os = \"linux\"", "target_os = \"haiku\""),
+            )?;
+        } else {
+            fs::copy(&from, &to)?;
+        }
+    }
+    run(cargo(&["check", "--package", "failover-lab"])
+        .current_dir(&copy)
+        .env("CARGO_TARGET_DIR", root().join("target")))
 }
 
 /// The proofs of what threads share in `lvs-sched`: loom tries every interleaving.

@@ -41,6 +41,8 @@ enum Step {
     Lint,
     /// Build the crates that promise `no_std` for a target without an operating system
     NoStd,
+    /// Check what is there for systems that are not Linux, in a copy of the workspace (not part of `ci`)
+    Elsewhere,
     /// The proofs of `lvs-sched`'s concurrent parts, every interleaving (takes minutes, not part of `ci`)
     Loom,
     /// Build and run each fuzz target for a while
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Step::Setup => setup::install(),
         Step::Lint => checks::lint(),
         Step::NoStd => checks::no_std(),
+        Step::Elsewhere => checks::elsewhere(),
         Step::Loom => checks::loom(),
         Step::Fuzz(options) => fuzz::run(&options),
         Step::Package => consumers::run(),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use vrrp_net::{Driver, LinuxHost};
 
 use crate::namespace::Namespace;
+use crate::plan::Kind;
 use crate::spec::DirectorSpec;
 use crate::sys;
 
@@ -22,16 +23,6 @@ pub struct Director {
     kind: Kind,
     lines: Option<Receiver<Line>>,
     directory: Option<PathBuf>,
-}
-
-/// Whose program it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Ours.
-    Ours,
-    /// keepalived.
-    Keepalived,
 }
 
 /// What our director prints, one JSON object to a line.

@@ -6,130 +6,14 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::capture::{Capture, Frame};
-use crate::director::{Director, Kind};
+use crate::director::Director;
 use crate::observe::AddressWatch;
 use crate::ping::Ping;
+use crate::plan::{Fault, HIGH, Kind, LOW, PER_NETWORK, Plan, watched};
 use crate::segment::{Segment, port};
-use crate::spec::{DirectorSpec, RouterSpec};
-use crate::story::{Record, Seen, Setting, What};
+use crate::story::{Record, Seen, What};
 use crate::sys;
 use crate::witness::Witness;
-
-/// What happens to the active router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// SIGKILL.
-    Kill,
-    /// SIGTERM.
-    Stop,
-    /// SIGSTOP for two seconds.
-    Pause,
-    /// It loses carrier.
-    Link,
-    /// The directors cannot hear each other; the client hears both.
-    Partition,
-    /// Cut off from everybody, with its carrier.
-    Cut,
-}
-
-impl Fault {
-    /// What a person calls it.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Kill => "killed",
-            Self::Stop => "asked to stop",
-            Self::Pause => "paused for two seconds",
-            Self::Link => "loses carrier",
-            Self::Partition => "cannot hear its peer any more, nor the peer it",
-            Self::Cut => "cut off",
-        }
-    }
-
-    /// The same with "the active router" before it.
-    #[must_use]
-    pub fn predicate(self) -> String {
-        match self {
-            Self::Link | Self::Partition => self.words().to_owned(),
-            Self::Kill | Self::Stop | Self::Pause | Self::Cut => format!("is {}", self.words()),
-        }
-    }
-}
-
-/// What to do.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The executable to run as director.
-    pub program: String,
-    /// The fault.
-    pub fault: Fault,
-    /// How many virtual routers.
-    pub instances: usize,
-    /// The interval in centiseconds.
-    pub centiseconds: u16,
-    /// Whether neither takes the role from a living active router.
-    pub nopreempt: bool,
-    /// Announce each address once only.
-    pub minimal_announcements: bool,
-    /// Real-time priority for our directors.
-    pub realtime: bool,
-}
-
-impl Plan {
-    /// How many networks it takes: a network has at most 255 virtual routers.
-    #[must_use]
-    pub fn networks(&self) -> usize {
-        self.instances.div_ceil(PER_NETWORK)
-    }
-
-    /// What a director with this priority is told.
-    #[must_use]
-    pub fn director(&self, priority: u8) -> DirectorSpec {
-        let routers = (0..self.instances)
-            .map(|number| {
-                let network = number / PER_NETWORK;
-                let vrid = u8::try_from(number % PER_NETWORK + 1).unwrap_or(u8::MAX);
-                RouterSpec {
-                    interface: format!("eth{network}"),
-                    vrid,
-                    priority,
-                    centiseconds: self.centiseconds,
-                    addresses: vec![format!("{}/16", Segment::virtual_address(network, vrid, false))],
-                    nopreempt: self.nopreempt,
-                    minimal_announcements: self.minimal_announcements,
-                    ..RouterSpec::default()
-                }
-            })
-            .collect();
-        DirectorSpec {
-            routers,
-            realtime: self.realtime,
-            stagger: Duration::ZERO,
-        }
-    }
-
-    /// What a round of this plan is about.
-    #[must_use]
-    pub fn setting(&self, round: usize, kinds: [Kind; 2]) -> Setting {
-        let standby = self.director(LOW);
-        let allowed = standby.routers.first().map_or(0, |router| {
-            if self.fault == Fault::Stop {
-                router.skew()
-            } else {
-                router.active_down()
-            }
-        });
-        Setting {
-            round,
-            kinds,
-            fault: self.fault.words().into(),
-            allowed,
-            watched: ((0, 1), watched()),
-            routers: self.instances,
-            silences: self.fault != Fault::Partition,
-        }
-    }
-}
 
 /// Runs one round: A active, B standing by, the fault, the mending. `progress` is told what is going on.
 ///
@@ -341,16 +225,3 @@ fn patience(plan: &Plan) -> Duration {
 fn settle(plan: &Plan) -> Duration {
     Duration::from_millis(u64::from(plan.centiseconds) * 10 * 4 + 100)
 }
-
-/// The address the client looks at.
-#[must_use]
-pub fn watched() -> IpAddr {
-    Segment::virtual_address(0, 1, false)
-}
-
-/// The priorities of the active director and of the one that stands by.
-pub const HIGH: u8 = 200;
-/// See [`HIGH`].
-pub const LOW: u8 = 100;
-/// How many virtual routers live on one network.
-pub const PER_NETWORK: usize = 250;

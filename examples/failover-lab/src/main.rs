@@ -1,16 +1,13 @@
 //! `failover-lab`: builds a segment with two directors and a client, takes the active one away, and tells what happened.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use failover_lab::director::{DIRECT, Director, Kind, direct};
-use failover_lab::lab::{Fault, Plan};
-use failover_lab::measure::Programs;
+use failover_lab::plan::{Fault, Kind, Plan};
 use failover_lab::report::{Failed, Report, print_round, print_summary};
 use failover_lab::story::{Round, tell};
-use failover_lab::{lab, memory, svg, world};
+use failover_lab::{memory, svg, world};
 
 /// Two routers, a client and a fault: watch a virtual address move.
 #[derive(Debug, Parser)]
@@ -62,14 +59,8 @@ enum FaultName {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(DIRECT) {
-        return match direct() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error.to_string()),
-        };
-    }
-    if std::env::args().nth(1).as_deref() == Some(MEASURE) {
-        return measure();
+    if let Some(code) = world::errand() {
+        return code;
     }
     let arguments = Arguments::parse();
     let centiseconds = (arguments.advert_int * 100.0).round();
@@ -126,7 +117,7 @@ fn tell_all(
         if matches!(world, world::World::Forbidden(_)) {
             return Err(std::io::Error::other("keepalived needs namespaces"));
         }
-        if !Director::has_keepalived() {
+        if !world::has_keepalived() {
             return Err(std::io::Error::other(
                 "there is no keepalived to run: install the package keepalived",
             ));
@@ -144,7 +135,7 @@ fn tell_all(
         let progress = |text: &str| eprintln!("round {round} of {}: {text}", arguments.rounds);
         let record = match world {
             world::World::Forbidden(_) => memory::run(plan, &progress),
-            world::World::Free => lab::run(plan, kinds, &progress),
+            world::World::Free => world::round(plan, kinds, &progress),
         };
         let record = match record {
             Ok(record) => record,
@@ -213,47 +204,7 @@ fn finish(
     }
 }
 
-/// Measures one thing of one program, for `cargo xtask compare`: `failover-lab measure WHAT ours|keepalived`.
-fn measure() -> ExitCode {
-    match world::enter() {
-        world::Entered::Done(code) => return code,
-        world::Entered::Here(world::World::Forbidden(why)) => return fail(&why),
-        world::Entered::Here(world::World::Free) => {}
-    }
-    let mut words = std::env::args().skip(2);
-    let (what, kind) = (words.next(), words.next());
-    let kind = match kind.as_deref() {
-        Some("ours") => Kind::Ours,
-        Some("keepalived") => Kind::Keepalived,
-        _ => return fail("measure WHAT ours|keepalived"),
-    };
-    let programs = match std::env::current_exe() {
-        Ok(path) => Programs {
-            ours: path.to_string_lossy().into_owned(),
-        },
-        Err(error) => return fail(&error.to_string()),
-    };
-    let figures = match what.as_deref() {
-        Some("garbage") => programs.garbage(kind),
-        Some("cost") => programs.cost(kind, 200, Duration::from_secs(10)),
-        Some("memory") => programs.memory(kind, 1000),
-        Some("restart") => programs.restart(kind),
-        Some("lease") => programs.lease(1000, Duration::from_secs(10)),
-        _ => return fail("measure garbage|cost|memory|restart|lease"),
-    };
-    match figures.and_then(|figures| Ok(serde_json::to_string(&figures)?)) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&error.to_string()),
-    }
-}
-
 fn fail(text: &str) -> ExitCode {
     eprintln!("failover-lab: {text}");
     ExitCode::FAILURE
 }
-
-/// The first argument of a process that measures.
-const MEASURE: &str = "measure";

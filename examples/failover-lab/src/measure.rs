@@ -12,10 +12,11 @@ use vrrp_proto::{
 };
 
 use crate::capture::Capture;
-use crate::director::{Director, Kind};
+use crate::director::Director;
 use crate::disturb::Disturber;
-use crate::lab::{HIGH, LOW, PER_NETWORK, wait_for};
+use crate::lab::wait_for;
 use crate::observe::AddressWatch;
+use crate::plan::{HIGH, Kind, LOW, PER_NETWORK};
 use crate::segment::{Segment, port};
 use crate::spec::{DirectorSpec, RouterSpec};
 use crate::sys;
@@ -328,7 +329,7 @@ fn vrid() -> io::Result<Vrid> {
 }
 
 fn address() -> IpAddr {
-    crate::lab::watched()
+    crate::plan::watched()
 }
 
 fn one_router(priority: u8) -> RouterSpec {

@@ -6,10 +6,8 @@ use std::time::Duration;
 use vrrp_fsm::Instant;
 use vrrp_net::{Driver, HostId, Segment as Wire, SegmentEvent};
 
-use crate::lab::{Fault, HIGH, LOW, Plan};
-use crate::ping::Probe;
-use crate::segment::Segment;
-use crate::story::{Record, Seen, What};
+use crate::plan::{Fault, HIGH, LOW, Plan, ipv4, watched};
+use crate::story::{Probe, Record, Seen, What};
 
 /// Runs one round.
 ///
@@ -20,12 +18,12 @@ pub fn run(plan: &Plan, progress: &dyn Fn(&str)) -> io::Result<Record> {
     let mut drivers = Vec::new();
     let mut hosts = Vec::new();
     let one_network = Plan {
-        instances: plan.instances.min(crate::lab::PER_NETWORK),
+        instances: plan.instances.min(crate::plan::PER_NETWORK),
         ..plan.clone()
     };
     progress("the directors start");
     for (host, priority) in [HIGH, LOW].into_iter().enumerate() {
-        let station = wire.host(&[(Segment::ipv4(0, host).into(), 16)]);
+        let station = wire.host(&[(ipv4(0, host).into(), 16)]);
         hosts.push(station.id());
         let mut driver = Driver::new(station).map_err(io::Error::other)?;
         for router in one_network.director(priority).routers {
@@ -120,7 +118,7 @@ impl Stage {
     }
 
     fn ask(&mut self, now: Instant) {
-        let address = crate::lab::watched();
+        let address = watched();
         let reachable = self
             .hosts
             .iter()

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespace::Namespace;
+use crate::story::Probe;
 use crate::sys;
 
 /// A client that asks until it is dropped.
@@ -20,15 +21,6 @@ pub struct Ping {
     probes: Arc<Mutex<Vec<Probe>>>,
     answered: Arc<AtomicU32>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// One question and its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Probe {
-    /// When it was asked, nanoseconds of the wall clock.
-    pub sent: u64,
-    /// When the answer came, if it did.
-    pub answered: Option<u64>,
 }
 
 impl Ping {

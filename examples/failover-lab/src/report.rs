@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::director::Kind;
+use crate::plan::Kind;
 use crate::story::Round;
 
 /// All rounds.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::namespace::Namespace;
+use crate::plan::{self, byte};
 
 /// A bridge in a namespace of its own, with hosts in theirs. Each host has one or more interfaces, `eth0`, `eth1`…, one
 /// to each network of the segment; network N is a bridge `net{N}` whose ports are `n{N}h{host}`.
@@ -72,50 +73,28 @@ impl Segment {
         Ok(())
     }
 
-    /// The host's own IPv4 address on a network: `10.77+N.0.1` for the first host.
+    /// [`plan::ipv4`].
     #[must_use]
     pub fn ipv4(network: usize, host: usize) -> Ipv4Addr {
-        Ipv4Addr::new(10, 77 + byte(network), 0, byte(host) + 1)
+        plan::ipv4(network, host)
     }
 
-    /// The host's own global IPv6 address on a network.
+    /// [`plan::ipv6`].
     #[must_use]
     pub fn ipv6(network: usize, host: usize) -> Ipv6Addr {
-        Ipv6Addr::new(
-            0xfd77,
-            0,
-            0,
-            u16::from(byte(network)),
-            0,
-            0,
-            0,
-            u16::from(byte(host)) + 1,
-        )
+        plan::ipv6(network, host)
     }
 
-    /// The link-local address of a host, formed from its hardware address.
+    /// [`plan::link_local`].
     #[must_use]
     pub fn link_local(network: usize, host: usize) -> Ipv6Addr {
-        Ipv6Addr::new(
-            0xfe80,
-            0,
-            0,
-            0,
-            0,
-            0x00ff,
-            0xfe00 | u16::from(byte(network)),
-            u16::from(byte(host)) + 1,
-        )
+        plan::link_local(network, host)
     }
 
-    /// The virtual address number `number` (from 1) of a network.
+    /// [`plan::virtual_address`].
     #[must_use]
     pub fn virtual_address(network: usize, number: u8, ipv6: bool) -> IpAddr {
-        if ipv6 {
-            Ipv6Addr::new(0xfd77, 0, 0, u16::from(byte(network)), 0, 0, 1, number.into()).into()
-        } else {
-            Ipv4Addr::new(10, 77 + byte(network), 1, number).into()
-        }
+        plan::virtual_address(network, number, ipv6)
     }
 
     /// A host's namespace.
@@ -188,8 +167,4 @@ fn mac(first: u8, network: usize, host: usize) -> String {
         byte(network),
         byte(host) + 1
     )
-}
-
-fn byte(number: usize) -> u8 {
-    u8::try_from(number).unwrap_or(u8::MAX)
 }

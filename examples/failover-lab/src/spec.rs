@@ -202,7 +202,7 @@ impl RouterSpec {
             text += &format!("  authentication {{\n    auth_type PASS\n    auth_pass {password}\n  }}\n");
         }
         if !self.peers.is_empty() {
-            let own = crate::segment::Segment::ipv4(0, host);
+            let own = crate::plan::ipv4(0, host);
             match self.source {
                 Some(source) => text += &format!("  unicast_src_ip {source}\n"),
                 None if self.peers.iter().all(IpAddr::is_ipv4) => {

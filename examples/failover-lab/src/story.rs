@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::director::Kind;
-use crate::ping::Probe;
+use crate::plan::Kind;
 
 /// Everything seen in one round. Times are nanoseconds on one clock.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +34,15 @@ pub struct Seen {
     pub host: usize,
     /// What.
     pub what: What,
+}
+
+/// One question and its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// When it was asked, nanoseconds of the wall clock.
+    pub sent: u64,
+    /// When the answer came, if it did.
+    pub answered: Option<u64>,
 }
 
 /// What was seen.

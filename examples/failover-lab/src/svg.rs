@@ -185,7 +185,7 @@ text { fill: #e9ecf3 } .soft { fill: #9aa4bb } .on, .number { fill: #0e1118 } .p
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::director::Kind;
+    use crate::plan::Kind;
     use crate::story::{Moment, Span};
 
     #[test]

@@ -1,9 +1,9 @@
 //! `cargo xtask compare` in small: beside keepalived, judged by facts and by what no load of the machine changes. Where timing
 //! plays a part the best of a few rounds counts.
 
-use failover_lab::director::Kind;
-use failover_lab::lab::{self, Fault, Plan};
+use failover_lab::lab;
 use failover_lab::measure::Programs;
+use failover_lab::plan::{Fault, Kind, Plan};
 use failover_lab::story::{Round, tell};
 use std::time::Duration;
 
