@@ -61,6 +61,20 @@ pub(crate) struct Lab {
     memory: u32,
 }
 
+/// What came of a command.
+pub(crate) struct Outcome {
+    pub(crate) status: i32,
+    /// Its output, standard output and error together.
+    pub(crate) lines: Vec<String>,
+}
+
+/// How a machine ended.
+enum End {
+    Done(Outcome),
+    /// Its kernel gave up.
+    Panic,
+}
+
 /// What a test binary needs besides itself. Files keep their paths.
 #[derive(Default)]
 pub(crate) struct Luggage {
@@ -100,7 +114,7 @@ pub(crate) fn run(options: &Options) -> Result {
         )?;
         command.insert(0, program.to_string_lossy().into_owned());
     }
-    let status = lab.run(&command, |line| println!("{line}"))?;
+    let status = lab.run(&command, |line| println!("{line}"))?.status;
     if status == 0 {
         Ok(())
     } else {
@@ -174,11 +188,9 @@ pub(crate) fn run_tests(
         }
         lab.programs.clone_from(&luggage.programs);
         lab.environment.clone_from(&luggage.environment);
-        let status = lab.run(&command, |line| {
-            println!("{line}");
-            each(line);
-        })?;
-        passed &= status == 0;
+        let outcome = lab.run(&command, |line| println!("{line}"))?;
+        outcome.lines.iter().for_each(|line| each(line));
+        passed &= outcome.status == 0;
     }
     Ok((kernels.len(), passed))
 }
@@ -215,8 +227,11 @@ impl Lab {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Runs the command, hands on each line of its output (standard output and error together), returns its status.
-    pub(crate) fn run(&self, command: &[String], each: impl FnMut(&str)) -> Result<i32> {
+    /// Runs the command, and hands on each line of its output as it comes.
+    ///
+    /// A machine whose kernel panics is booted once more, and then only the second one counts: where one emulated processor
+    /// rewrites code that the other one runs, as kernels do for their static keys, the emulator now and then trips over it.
+    pub(crate) fn run(&self, command: &[String], each: impl FnMut(&str)) -> Result<Outcome> {
         if self.kernel.is_none() && host_has_ipvs() {
             return self.run_here(command, each);
         }
@@ -224,7 +239,7 @@ impl Lab {
     }
 
     /// In a fresh network namespace of the host.
-    fn run_here(&self, command: &[String], mut each: impl FnMut(&str)) -> Result<i32> {
+    fn run_here(&self, command: &[String], mut each: impl FnMut(&str)) -> Result<Outcome> {
         let mut child = Command::new("unshare")
             .args([
                 "--net",
@@ -239,15 +254,19 @@ impl Lab {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
+        let mut lines = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).lines() {
-                each(&line?);
+                let line = line?;
+                each(&line);
+                lines.push(line);
             }
         }
-        Ok(child.wait()?.code().unwrap_or(1))
+        let status = child.wait()?.code().unwrap_or(1);
+        Ok(Outcome { status, lines })
     }
 
-    fn boot(&self, command: &[String], each: impl FnMut(&str)) -> Result<i32> {
+    fn boot(&self, command: &[String], mut each: impl FnMut(&str)) -> Result<Outcome> {
         if !has_program("qemu-system-x86_64") {
             return Err(
                 "this host's kernel has no IPVS, and there is no qemu-system-x86_64 (package qemu-system-x86) to boot one that has"
@@ -263,9 +282,19 @@ impl Lab {
         fs::create_dir_all(&work)?;
         let initrd = work.join("initrd");
         fs::write(&initrd, archive)?;
-        let result = self.start(&kernel, &initrd, &work.join("console"), &marker, each);
+        let mut start = || self.start(&kernel, &initrd, &work.join("console"), &marker, &mut each);
+        let end = match start() {
+            Ok(End::Panic) => {
+                println!("vm: the machine's kernel panicked; once more");
+                start()
+            }
+            other => other,
+        };
         fs::remove_dir_all(&work)?;
-        result
+        match end? {
+            End::Done(outcome) => Ok(outcome),
+            End::Panic => Err("the machine's kernel panicked twice".into()),
+        }
     }
 
     fn pack(&self, kernel: &kernel::Kernel, command: &[String], marker: &str) -> Result<Vec<u8>> {
@@ -337,7 +366,7 @@ impl Lab {
         console: &Path,
         marker: &str,
         mut each: impl FnMut(&str),
-    ) -> Result<i32> {
+    ) -> Result<End> {
         let begin = Instant::now();
         let mut serial = OsString::from("file:");
         serial.push(console);
@@ -377,6 +406,7 @@ impl Lab {
             })
         };
         let mut status = None;
+        let mut lines = Vec::new();
         // A line is handed on when the next one has come: the empty one before the marker is not the command's.
         let mut held: Option<String> = None;
         for line in BufReader::new(stdout).split(b'\n') {
@@ -389,11 +419,13 @@ impl Lab {
             }
             if let Some(line) = held.replace(line) {
                 each(&line);
+                lines.push(line);
                 let _ = std::io::stdout().flush();
             }
         }
         if let Some(line) = held {
             each(&line);
+            lines.push(line);
         }
         if status.is_some() {
             // It has said all there is to say; powering off takes it longer than we want to wait.
@@ -409,15 +441,17 @@ impl Lab {
                 kernel.release,
                 begin.elapsed().as_secs_f32()
             );
-            return Ok(status);
+            return Ok(End::Done(Outcome { status, lines }));
         }
         let log = String::from_utf8_lossy(&fs::read(console).unwrap_or_default()).into_owned();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = lines
-            .get(lines.len().saturating_sub(30)..)
-            .unwrap_or(&[])
-            .join("\n");
-        Err(format!("the machine ended without a status; its console's last lines:\n{tail}").into())
+        let last: Vec<&str> = log.lines().rev().take(LAST_WORDS).collect();
+        let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+        let what = format!("the machine ended without a status; its console's last lines:\n{last}");
+        if log.contains("Kernel panic") {
+            println!("{what}");
+            return Ok(End::Panic);
+        }
+        Err(what.into())
     }
 }
 
@@ -433,6 +467,9 @@ fn cache() -> PathBuf {
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
+
+/// As many lines of the console as a panic has.
+const LAST_WORDS: usize = 80;
 
 /// A suite that takes a minute on an idle host takes several on a busy one.
 const SUITE_TIMEOUT: Duration = Duration::from_secs(900);
