@@ -149,16 +149,18 @@ impl<'a> Expander<'a> {
                 self.files.pop();
                 continue;
             }
-            let line = rest.split_inclusive('\n').next().unwrap_or(rest);
-            let start = u32::try_from(file.offset).unwrap_or(u32::MAX);
-            file.offset = file.offset.saturating_add(line.len());
-            let line = line.trim_end_matches('\n');
+            let length = rest.find('\n').map_or(rest.len(), |end| end.saturating_add(1));
+            let line = rest.get(..length).unwrap_or(rest).trim_end_matches('\n');
             let line = line.strip_suffix('\r').unwrap_or(line);
+            let from = file.offset;
+            file.offset = from.saturating_add(length);
+            let to = from.saturating_add(line.len());
             let number = file.number;
+            let position = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
             let whole = Span {
                 file: number,
-                start,
-                end: start.saturating_add(u32::try_from(line.len()).unwrap_or(0)),
+                start: position(from),
+                end: position(to),
             };
             if line.contains('\0') {
                 self.report(Diagnostic::error(whole, "a line with a NUL byte is ignored"));
@@ -171,7 +173,7 @@ impl<'a> Expander<'a> {
                     .advice("split it with a definition"),
                 );
             } else {
-                return Some(Text::from_file(number, start, line));
+                return Some(Text::from_file(number, &file.source.text, from..to));
             }
         }
     }
@@ -368,6 +370,9 @@ impl<'a> Expander<'a> {
 
     /// Opens what an include line names. False when the line is one.
     fn include(&mut self, line: &Text) -> bool {
+        if !line.as_str().starts_with(include::START) {
+            return true;
+        }
         let found = words(line);
         let Some(first) = found.first().filter(|word| !word.quoted) else {
             return true;

@@ -1,5 +1,8 @@
 //! Which files an include line means.
 
+/// With this every include keyword begins.
+pub(crate) const START: &str = "include";
+
 /// Whether a word is an include keyword, and whether finding nothing is always an error with it.
 pub(crate) fn keyword(word: &str) -> Option<bool> {
     match word {

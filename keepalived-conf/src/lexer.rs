@@ -28,6 +28,9 @@ pub(crate) struct Unterminated(pub(crate) Span);
 /// marks; after a backslash they stand for themselves.
 pub(crate) fn without_comment(line: &Text) -> Text {
     let text = line.as_str();
+    if !text.contains(['#', '!']) {
+        return trimmed(line);
+    }
     let mut out = line.empty_like();
     let mut kept_from = 0;
     let mut quoted = false;
@@ -71,6 +74,13 @@ pub(crate) fn trimmed(line: &Text) -> Text {
 /// Where a quotation mark has no partner.
 pub(crate) fn pieces(line: &Text) -> Result<Vec<Piece>, Unterminated> {
     let text = line.as_str();
+    if !text.contains(['{', '}', '"']) {
+        let whole = trimmed(line);
+        return Ok(match whole.len() {
+            0 => Vec::new(),
+            _ => vec![Piece::Words(whole)],
+        });
+    }
     let mut out = Vec::new();
     let mut from = 0;
     let mut quote = None;
@@ -250,7 +260,7 @@ mod tests {
     use super::*;
 
     fn text(line: &str) -> Text {
-        Text::from_file(0, 0, line)
+        Text::alone(line)
     }
 
     fn plain(line: &str) -> Vec<String> {

@@ -28,7 +28,7 @@ impl Printer {
             text.push_str(&format!(" \"{}\"", escape_command(word)));
             wanted.push(word);
         }
-        let whole = Text::from_file(0, 0, &text);
+        let whole = Text::alone(&text);
         let arguments = text.get(keyword.len()..).unwrap_or_default();
         let same = command_words(arguments).is_some_and(|read| read == wanted);
         let one_piece = matches!(pieces(&whole).as_deref(), Ok([Piece::Words(_)]));
@@ -129,7 +129,7 @@ fn reads_back(text: &str, line: &[String]) -> bool {
     if text.contains(['\n', '\0', char::REPLACEMENT_CHARACTER]) || text.contains("${_") {
         return false;
     }
-    let whole = Text::from_file(0, 0, text);
+    let whole = Text::alone(text);
     if without_comment(&whole).as_str() != text {
         return false;
     }

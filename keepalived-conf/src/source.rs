@@ -24,6 +24,7 @@ impl Sources {
             .map(|at| u32::try_from(at).unwrap_or(u32::MAX))
             .collect();
         let number = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
+        let text = Arc::from(text);
         self.files.push(Arc::new(SourceFile { path, text, lines }));
         number
     }
@@ -79,7 +80,7 @@ impl Sources {
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
     /// Where each line begins.
     lines: Vec<u32>,
 }

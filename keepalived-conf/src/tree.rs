@@ -11,7 +11,7 @@ use crate::text::Text;
 pub(crate) struct Statement {
     pub(crate) words: Vec<Word>,
     /// The text from which the words were taken: command lines are split by other rules.
-    pub(crate) text: Box<str>,
+    pub(crate) text: Text,
     pub(crate) block: Option<Vec<Self>>,
     pub(crate) span: Span,
 }
@@ -20,7 +20,7 @@ impl Statement {
     fn new(text: &Text) -> Self {
         Self {
             words: words(text),
-            text: text.as_str().into(),
+            text: text.clone(),
             block: None,
             span: text.whole(),
         }
@@ -42,7 +42,7 @@ impl Statement {
 
     /// The text after the first word.
     pub(crate) fn argument_text(&self) -> &str {
-        let text = &*self.text;
+        let text = self.text.as_str();
         match text.strip_prefix('"') {
             Some(rest) => rest.split_once('"').map_or("", |(_, rest)| rest).trim(),
             None => text.get(self.keyword().len()..).unwrap_or_default().trim(),

@@ -1,23 +1,33 @@
 //! Virtual and real servers.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::diagnostic::{Severity, Verdict};
 use crate::model::configuration::Configuration;
 use crate::model::forwarding::Method;
+use crate::model::real_server::RealServer;
 use crate::model::virtual_server::{VirtualServer, VirtualServerName};
 use crate::reader::Reader;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
+    let held = held(configuration);
+    let mut unchecked = Vec::new();
     for server in &configuration.virtual_server {
-        name(server, configuration, reader);
+        name(server, configuration, &held, reader);
         completeness(server, reader);
         quorum(server, reader);
-        real_servers(server, reader);
+        real_servers(server, &mut unchecked, reader);
     }
+    without_check(&unchecked, reader);
 }
 
-fn name(server: &VirtualServer, configuration: &Configuration, reader: &mut Reader<'_>) {
+fn name(
+    server: &VirtualServer,
+    configuration: &Configuration,
+    held: &HashSet<IpAddr>,
+    reader: &mut Reader<'_>,
+) {
     match &server.name {
         VirtualServerName::Address(name) => {
             if name.port.is_none() && server.persistence_timeout.is_none() {
@@ -29,7 +39,7 @@ fn name(server: &VirtualServer, configuration: &Configuration, reader: &mut Read
                     "add a port, or `persistence_timeout`",
                 );
             }
-            if !configuration.vrrp_instance.is_empty() && !holds(configuration, name.address) {
+            if !configuration.vrrp_instance.is_empty() && !held.contains(&name.address) {
                 reader.at_as(
                     server.origin,
                     "",
@@ -59,7 +69,8 @@ fn name(server: &VirtualServer, configuration: &Configuration, reader: &mut Read
     }
 }
 
-fn holds(configuration: &Configuration, address: IpAddr) -> bool {
+/// The addresses that this host may come to hold.
+fn held(configuration: &Configuration) -> HashSet<IpAddr> {
     let held = configuration.vrrp_instance.iter().flat_map(|router| {
         router
             .virtual_ipaddress
@@ -67,7 +78,8 @@ fn holds(configuration: &Configuration, address: IpAddr) -> bool {
             .chain(&router.virtual_ipaddress_excluded)
     });
     held.chain(&configuration.static_ipaddress)
-        .any(|each| each.address.address == address)
+        .map(|each| each.address.address)
+        .collect()
 }
 
 fn completeness(server: &VirtualServer, reader: &mut Reader<'_>) {
@@ -151,7 +163,7 @@ fn quorum(server: &VirtualServer, reader: &mut Reader<'_>) {
     }
 }
 
-fn real_servers(server: &VirtualServer, reader: &mut Reader<'_>) {
+fn real_servers<'a>(server: &'a VirtualServer, unchecked: &mut Vec<&'a RealServer>, reader: &mut Reader<'_>) {
     let family = match &server.name {
         VirtualServerName::Address(name) => Some(name.address.is_ipv4()),
         VirtualServerName::Fwmark(_) | VirtualServerName::Group(_) => None,
@@ -160,7 +172,7 @@ fn real_servers(server: &VirtualServer, reader: &mut Reader<'_>) {
         VirtualServerName::Address(name) => name.port,
         VirtualServerName::Fwmark(_) | VirtualServerName::Group(_) => None,
     };
-    let mut seen = Vec::new();
+    let mut seen = HashSet::with_capacity(server.real_server.len());
     for real in &server.real_server {
         let method = real
             .lvs_method
@@ -191,7 +203,7 @@ fn real_servers(server: &VirtualServer, reader: &mut Reader<'_>) {
                 "use the port of the virtual server, or NAT",
             );
         }
-        if seen.contains(&real.address) {
+        if !seen.insert(real.address) {
             reader.at(
                 real.origin,
                 "",
@@ -200,7 +212,6 @@ fn real_servers(server: &VirtualServer, reader: &mut Reader<'_>) {
                 "remove it",
             );
         }
-        seen.push(real.address);
         for check in &real.misc_check {
             if check.misc_path.is_none() {
                 reader.at(
@@ -223,17 +234,33 @@ fn real_servers(server: &VirtualServer, reader: &mut Reader<'_>) {
             + real.bfd_check.len()
             + real.file_check.len();
         if checks == 0 {
-            reader.at_as(
-                real.origin,
-                "",
-                Severity::Warning,
-                format!(
-                    "{} has no check: it is taken to be up always",
-                    real.address.address
-                ),
-                "add a TCP_CHECK at least",
-                Verdict::Silent,
-            );
+            unchecked.push(real);
         }
     }
 }
+
+/// Says of a few real servers that nothing checks them, and of how many more it is so.
+fn without_check(unchecked: &[&RealServer], reader: &mut Reader<'_>) {
+    for (number, real) in unchecked.iter().take(NAMED_WITHOUT_CHECK).enumerate() {
+        let more = match unchecked.len().saturating_sub(NAMED_WITHOUT_CHECK) {
+            more if more > 0 && number.saturating_add(1) == NAMED_WITHOUT_CHECK => {
+                format!(", and so are {more} more")
+            }
+            _ => String::new(),
+        };
+        reader.at_as(
+            real.origin,
+            "",
+            Severity::Warning,
+            format!(
+                "{} has no check: it is taken to be up always{more}",
+                real.address.address
+            ),
+            "add a TCP_CHECK at least",
+            Verdict::Silent,
+        );
+    }
+}
+
+/// So many real servers without a check are named; a file that has thousands means it.
+const NAMED_WITHOUT_CHECK: usize = 10;
