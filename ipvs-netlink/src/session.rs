@@ -9,7 +9,7 @@ use crate::daemon::DaemonRole;
 use crate::error::{Error, Reason, Refusal};
 use crate::family_lookup;
 use crate::message::{DaemonEntry, DestinationEntry, Reply, Request, ServiceEntry};
-use crate::reconcile::{Changes, ReconcileOptions, plan};
+use crate::reconcile::{Changes, Owned, ReconcileOptions, plan};
 use crate::service::{Family, ServiceKey};
 use crate::table::{Snapshot, SnapshotService, Table, deduplicate};
 
@@ -155,15 +155,49 @@ impl<T: Transport> Session<T> {
 
     /// Reads the services that `wanted` says, with their destinations.
     pub(crate) fn snapshot(&mut self, wanted: impl Fn(&ServiceKey) -> bool) -> Result<Snapshot, Error> {
-        let mut snapshot = Snapshot::default();
-        for entry in self.services()? {
-            if wanted(&entry.service.key) {
-                snapshot.services.push(SnapshotService {
-                    entry,
-                    destinations: Vec::new(),
-                });
-            }
+        let mut services = self.services()?;
+        services.retain(|entry| wanted(&entry.service.key));
+        self.with_destinations(services)
+    }
+
+    /// Reads what a reconciliation looks at. A few services are asked for by their keys, so that a small change of a large
+    /// table costs what the change costs.
+    fn snapshot_for(&mut self, wanted: &HashSet<ServiceKey>, owned: &Owned) -> Result<Snapshot, Error> {
+        let all: HashSet<ServiceKey> = match owned {
+            Owned::Wanted => wanted.clone(),
+            Owned::And(keys) => wanted.union(keys).copied().collect(),
+            Owned::All => return self.snapshot(|_| true),
+        };
+        if all.len() > FEW {
+            return self.snapshot(|key| all.contains(key));
         }
+        let requests: Vec<Request> = all.into_iter().map(Request::Service).collect();
+        let mut services = Vec::new();
+        let report = self.exchange(&requests, |_, reply| {
+            services.extend(reply.service());
+            Ok(())
+        })?;
+        let mut refusals = report
+            .failures()
+            .filter_map(|(index, failure)| Some(Refusal::new(requests.get(index)?, failure.errno)));
+        // One that is not there is what is to be found out.
+        if let Some(refusal) = refusals.find(|refusal| refusal.reason != Reason::ServiceNotFound) {
+            return Err(Error::Refused(refusal));
+        }
+        if report.needs_resync() {
+            return Err(Error::Unconfirmed);
+        }
+        self.with_destinations(services)
+    }
+
+    fn with_destinations(&mut self, services: Vec<ServiceEntry>) -> Result<Snapshot, Error> {
+        let services = services.into_iter().map(|entry| SnapshotService {
+            entry,
+            destinations: Vec::new(),
+        });
+        let mut snapshot = Snapshot {
+            services: services.collect(),
+        };
         let requests: Vec<Request> = snapshot
             .services
             .iter()
@@ -187,10 +221,9 @@ impl<T: Transport> Session<T> {
             .iter()
             .map(|service| service.service.key)
             .collect();
-        let owned = &options.owned;
         let mut all = Changes::default();
         for round in 1..=ROUNDS {
-            let snapshot = self.snapshot(|key| keys.contains(key) || owned.includes(key))?;
+            let snapshot = self.snapshot_for(&keys, &options.owned)?;
             let plan = plan(&snapshot, wanted, options)?;
             all.draining = plan.draining;
             all.refused.clear();
@@ -298,5 +331,7 @@ fn check(report: &Report, requests: &[Request]) -> Result<(), Error> {
 
 /// Of so many requests at most the memory is kept.
 const KEPT: usize = 256;
+/// So many services are asked for one by one.
+const FEW: usize = 64;
 /// So often a reconciliation starts over because somebody else changed the same services.
 const ROUNDS: u32 = 4;
