@@ -71,6 +71,8 @@ impl Conversion {
             options,
             conversion: &mut conversion,
             preference: FIRST_PREFERENCE,
+            #[cfg(feature = "balance")]
+            policy: None,
         };
         surroundings::convert(&mut context);
         let runnable = track::objects(&mut context);
@@ -89,6 +91,9 @@ struct Context<'a> {
     conversion: &'a mut Conversion,
     /// What the next rule without a preference gets.
     preference: u32,
+    /// When the last check is made.
+    #[cfg(feature = "balance")]
+    policy: Option<std::sync::Arc<healthcheck::Policy>>,
 }
 
 impl Context<'_> {

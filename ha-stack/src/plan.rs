@@ -1,6 +1,8 @@
 //! What is to run: the typed form that a configuration becomes, and that a library user writes directly.
 
 use std::path::PathBuf;
+#[cfg(feature = "balance")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use vrrp_net::{Instance, VirtualRoute, VirtualRule};
@@ -42,9 +44,9 @@ pub struct Plan {
     /// The name of the network namespace that everything is to run in; whoever starts it has to
     /// [enter](crate::enter_network_namespace) it. Without it, that of the process.
     pub network_namespace: Option<String>,
-    /// The virtual servers, each name and each place once.
+    /// The virtual servers, each name and each place once. Whoever keeps a plan shares them: there may be thousands.
     #[cfg(feature = "balance")]
-    pub virtual_servers: Vec<VirtualServerPlan>,
+    pub virtual_servers: Vec<Arc<VirtualServerPlan>>,
     /// What holds for all virtual servers.
     #[cfg(feature = "balance")]
     pub balance: BalancePlan,

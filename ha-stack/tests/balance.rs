@@ -110,7 +110,7 @@ fn server() -> (VirtualServerPlan, [Reporter; 2]) {
 
 fn plan(servers: Vec<VirtualServerPlan>) -> Plan {
     let mut plan = Plan::default();
-    plan.virtual_servers = servers;
+    plan.virtual_servers = servers.into_iter().map(Arc::new).collect();
     plan
 }
 

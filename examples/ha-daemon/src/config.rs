@@ -65,8 +65,8 @@ impl Loaded {
     }
 
     /// The plan, if nothing speaks against it.
-    pub(crate) fn into_plan(self) -> Option<Plan> {
-        (self.exit_code(false) == 0).then_some(self.conversion.plan)
+    pub(crate) fn take_plan(&mut self) -> Option<Plan> {
+        (self.exit_code(false) == 0).then(|| std::mem::take(&mut self.conversion.plan))
     }
 
     /// Everything there is to say, drawn beside the source.

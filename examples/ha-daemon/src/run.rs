@@ -31,12 +31,13 @@ enum End {
 
 pub(crate) fn run(options: &RunOptions) -> ExitCode {
     // Before any thread is started: they are in the network namespace that this one is in.
-    let (loaded, stranded) = config::load_in_place(&options.config, &options.reading);
+    let (mut loaded, stranded) = config::load_in_place(&options.config, &options.reading);
     eprint!("{}", loaded.text());
     let mut outside = Outside::new(&loaded.configuration, options.pid_file.as_deref());
-    let Some(mut plan) = loaded.into_plan() else {
+    let Some(mut plan) = loaded.take_plan() else {
         return ExitCode::from(BAD_CONFIGURATION);
     };
+    drop(loaded);
     if let Some(error) = stranded {
         eprintln!("ha-daemon: {error}");
         return ExitCode::from(START_FAILED);
@@ -240,13 +241,12 @@ fn reload(
     manager: &ServiceManager,
 ) -> Response {
     manager.reloading(monotonic());
-    let loaded: Loaded = config::load(&options.config, &options.reading);
+    let mut loaded: Loaded = config::load(&options.config, &options.reading);
     for line in loaded.headlines() {
         tracing::warn!("{line}");
     }
     let errors = loaded.errors();
-    let configuration = loaded.configuration.clone();
-    let outcome = match loaded.into_plan() {
+    let outcome = match loaded.take_plan() {
         None => Err(errors.join("\n")),
         Some(wanted) if wanted.network_namespace != plan.network_namespace => {
             Err("the network namespace cannot change while the daemon runs: start it anew".to_owned())
@@ -254,7 +254,7 @@ fn reload(
         Some(wanted) => match supervisor.reload(wanted.clone()) {
             Ok(changes) => {
                 *plan = wanted;
-                outside.reload(&configuration);
+                outside.reload(&loaded.configuration);
                 Ok(changes)
             }
             Err(error) => Err(error.to_string()),

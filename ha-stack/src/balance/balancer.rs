@@ -44,7 +44,7 @@ impl Balancer {
     /// [`Error::DuplicateServer`] if two have the same name or the same front. Nothing is changed then.
     pub fn configure(
         &mut self,
-        plans: Vec<VirtualServerPlan>,
+        plans: Vec<Arc<VirtualServerPlan>>,
         initial: bool,
     ) -> Result<Vec<ServerHappening>, Error> {
         self.configure_without(plans, initial, &HashSet::new())
@@ -53,7 +53,7 @@ impl Balancer {
     /// The same, where of the virtual servers that are new these real servers are not up before their checks say so.
     pub(crate) fn configure_without(
         &mut self,
-        plans: Vec<VirtualServerPlan>,
+        plans: Vec<Arc<VirtualServerPlan>>,
         initial: bool,
         out: &HashSet<(Arc<str>, SocketAddr)>,
     ) -> Result<Vec<ServerHappening>, Error> {
@@ -95,7 +95,7 @@ impl Balancer {
     ///
     /// # Errors
     /// As [`configure`](Self::configure).
-    pub fn check(plans: &[VirtualServerPlan]) -> Result<(), Error> {
+    pub fn check(plans: &[Arc<VirtualServerPlan>]) -> Result<(), Error> {
         let mut names = HashSet::new();
         let mut fronts = HashSet::new();
         for plan in plans {

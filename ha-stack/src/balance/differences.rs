@@ -1,14 +1,15 @@
 //! What differs between two configurations of the load balancer, in words.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::balance::plan::{RealServerPlan, VirtualServerPlan};
 
 /// A line for each virtual server that is new, gone or different.
 pub(crate) fn differences(
-    mut old: HashMap<Arc<str>, VirtualServerPlan>,
-    new: &[VirtualServerPlan],
+    mut old: HashMap<Arc<str>, Arc<VirtualServerPlan>>,
+    new: &[Arc<VirtualServerPlan>],
 ) -> Vec<String> {
     let mut lines = Vec::new();
     for plan in new {
@@ -26,11 +27,10 @@ pub(crate) fn differences(
 
 fn changes(old: &VirtualServerPlan, new: &VirtualServerPlan) -> String {
     let mut words = Vec::new();
-    let find = |plans: &[RealServerPlan], real: &RealServerPlan| {
-        plans.iter().find(|other| other.address == real.address).cloned()
-    };
+    let before = by_address(&old.real_servers);
+    let after = by_address(&new.real_servers);
     for real in &new.real_servers {
-        match find(&old.real_servers, real) {
+        match before.get(&real.address) {
             None => words.push(format!("{} added", real.address)),
             Some(before) if before.weight != real.weight => {
                 words.push(format!(
@@ -38,12 +38,12 @@ fn changes(old: &VirtualServerPlan, new: &VirtualServerPlan) -> String {
                     real.address, before.weight, real.weight
                 ));
             }
-            Some(before) if before != *real => words.push(format!("{} other settings", real.address)),
+            Some(before) if *before != real => words.push(format!("{} other settings", real.address)),
             Some(_) => {}
         }
     }
     for real in &old.real_servers {
-        if find(&new.real_servers, real).is_none() {
+        if !after.contains_key(&real.address) {
             words.push(format!("{} removed", real.address));
         }
     }
@@ -60,4 +60,8 @@ fn changes(old: &VirtualServerPlan, new: &VirtualServerPlan) -> String {
         words.push("other settings".to_owned());
     }
     words.join(", ")
+}
+
+fn by_address(plans: &[RealServerPlan]) -> HashMap<SocketAddr, &RealServerPlan> {
+    plans.iter().map(|real| (real.address, real)).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::balance::plan::{RealServerPlan, VirtualServerPlan};
 use crate::balance::runner::Target;
@@ -12,7 +13,7 @@ use crate::data_plane::{Front, RealCounters, ServerCounters};
 /// before a check of theirs has passed; with keepalived they get their share until one fails.
 ///
 /// A virtual server that has nobody in its rows says nothing: it may have been killed before it was filled.
-pub(crate) fn out_of(found: Vec<ServerCounters>, plans: &[VirtualServerPlan]) -> HashSet<Target> {
+pub(crate) fn out_of(found: Vec<ServerCounters>, plans: &[Arc<VirtualServerPlan>]) -> HashSet<Target> {
     let found: HashMap<Front, Vec<RealCounters>> = found
         .into_iter()
         .filter(|server| !server.real_servers.is_empty())
@@ -46,8 +47,6 @@ fn is_out(real: &RealServerPlan, front: &Front, rows: &[RealCounters]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use healthcheck::{Check, Policy};
 
     use super::*;
@@ -81,7 +80,7 @@ mod tests {
             traffic: Traffic::default(),
             real_servers: rows.iter().map(row).collect(),
         };
-        let out = out_of(vec![found], std::slice::from_ref(plan));
+        let out = out_of(vec![found], &[Arc::new(plan.clone())]);
         (1..=3)
             .filter(|last| out.contains(&(plan.name.clone(), address(*last))))
             .collect()
@@ -101,6 +100,6 @@ mod tests {
         assert_eq!(out(&plan, &[(1, 0), (2, 1), (3, 1)]), [0; 0]);
         plan.real_servers[1].checks.clear();
         assert_eq!(out(&plan, &[(1, 0)]), [3], "nothing would bring the second back");
-        assert_eq!(out_of(Vec::new(), &[plan]), HashSet::new());
+        assert_eq!(out_of(Vec::new(), &[plan.into()]), HashSet::new());
     }
 }

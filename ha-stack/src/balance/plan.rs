@@ -180,7 +180,7 @@ pub struct RealServerPlan {
     /// shorter, [`BalancePlan::log_all_failures`] decides alone.
     pub log_failures: Vec<bool>,
     /// Run when it comes up ([`Hooks::up`]) and goes down ([`Hooks::down`]).
-    pub hooks: Hooks,
+    pub hooks: Option<Arc<Hooks>>,
     /// Whether this is mailed.
     pub mail: bool,
 }
@@ -197,7 +197,7 @@ impl RealServerPlan {
             inhibit: false,
             checks: Vec::new(),
             log_failures: Vec::new(),
-            hooks: Hooks::default(),
+            hooks: None,
             mail: false,
         }
     }

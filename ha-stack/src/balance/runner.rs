@@ -78,16 +78,16 @@ impl Runner {
     /// Moves to another configuration, and says what changed. `active` names the virtual routers that are active here.
     pub(crate) fn configure(
         &self,
-        servers: Vec<VirtualServerPlan>,
+        servers: Vec<Arc<VirtualServerPlan>>,
         plan: BalancePlan,
         active: HashSet<String>,
     ) -> Result<Vec<String>, Error> {
         let mut state = self.core.lock();
-        let before: HashMap<Arc<str>, VirtualServerPlan> = state
+        let before: HashMap<Arc<str>, Arc<VirtualServerPlan>> = state
             .balancer
             .servers()
             .iter()
-            .map(|server| (Arc::clone(&server.plan.name), server.plan.clone()))
+            .map(|server| (Arc::clone(&server.plan.name), Arc::clone(&server.plan)))
             .collect();
         let mut changes = differences(before, &servers);
         let out = state.found_out(&servers, &plan);
@@ -266,7 +266,8 @@ impl Core {
             state.suspend();
             if state.begun && (state.stale || now >= next_look) {
                 state.apply(Extent::Whole);
-                next_look = now + LOOK;
+                let end = Instant::now();
+                next_look = end + pause(end.saturating_duration_since(now));
             }
         }
     }
@@ -284,8 +285,17 @@ impl Core {
     }
 }
 
+/// How long nobody looks at the whole table after somebody did, for so long: a look takes a hundredth of the time, however
+/// large the table is.
+fn pause(took: Duration) -> Duration {
+    took.saturating_mul(100).clamp(LOOK, LATEST_LOOK)
+}
+
 /// How often the whole table is looked at.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How often at least, even if that takes long.
+const LATEST_LOOK: Duration = Duration::from_secs(60);
 
 /// How often there may be something to do.
 const SHORT: Duration = Duration::from_secs(1);
@@ -360,7 +370,7 @@ mod tests {
         let runner = runner(Inherited(plane.clone(), vec![found]));
         let configure = |server: &VirtualServerPlan| {
             runner
-                .configure(vec![server.clone()], BalancePlan::default(), HashSet::new())
+                .configure(vec![server.clone().into()], BalancePlan::default(), HashSet::new())
                 .unwrap()
         };
         configure(&server);
@@ -395,7 +405,7 @@ mod tests {
         let mut server = VirtualServerPlan::new("tcp 10.0.0.100:80".parse().unwrap());
         server.real_servers = vec![RealServerPlan::new("10.0.1.1:80".parse().unwrap())];
         runner
-            .configure(vec![server], BalancePlan::default(), HashSet::new())
+            .configure(vec![server.into()], BalancePlan::default(), HashSet::new())
             .unwrap();
         assert_eq!(plane.last().virtual_servers.len(), 1);
         runner.stop();

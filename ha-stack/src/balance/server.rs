@@ -1,5 +1,7 @@
 //! One virtual server: who serves, from what is believed and what is ordered. No clock, no socket.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -37,9 +39,11 @@ pub(crate) enum Standing {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    pub(crate) plan: VirtualServerPlan,
+    pub(crate) plan: Arc<VirtualServerPlan>,
     /// Those of the plan without the removed ones, then those that were added.
     pub(crate) reals: Vec<Real>,
+    /// Where each of them stands.
+    places: HashMap<SocketAddr, usize>,
     /// Configured ones that an operator took out.
     removed: Vec<SocketAddr>,
     pub(crate) quorum_met: bool,
@@ -74,7 +78,7 @@ pub(crate) enum Told {
 
 impl Server {
     /// One that begins; the real servers that `is_out` names are not up before their checks say so.
-    pub(crate) fn new(plan: VirtualServerPlan, is_out: impl Fn(SocketAddr) -> bool) -> Self {
+    pub(crate) fn new(plan: Arc<VirtualServerPlan>, is_out: impl Fn(SocketAddr) -> bool) -> Self {
         let reals = plan.real_servers.iter().cloned().map(|plan| {
             let is_out = is_out(plan.address);
             let mut real = Real::new(plan);
@@ -83,27 +87,40 @@ impl Server {
             }
             real
         });
-        Self {
+        let mut server = Self {
             reals: reals.collect(),
+            places: HashMap::new(),
             plan,
             removed: Vec::new(),
             quorum_met: false,
             is_settled: false,
             sorry_used: false,
-        }
+        };
+        server.find_places();
+        server
+    }
+
+    fn find_places(&mut self) {
+        let reals = self.reals.iter().enumerate();
+        self.places = reals.map(|(place, real)| (real.plan.address, place)).collect();
     }
 
     /// The same under another plan: what is known and what was ordered stays for the real servers that stay. Returns
     /// those that are new.
-    pub(crate) fn configure(&mut self, plan: VirtualServerPlan) -> Vec<SocketAddr> {
-        let mut old = std::mem::take(&mut self.reals);
+    pub(crate) fn configure(&mut self, plan: Arc<VirtualServerPlan>) -> Vec<SocketAddr> {
+        if *self.plan == *plan {
+            // Whoever runs the new plan has this one already.
+            self.plan = plan;
+            return Vec::new();
+        }
+        let mut old: Vec<Option<Real>> = std::mem::take(&mut self.reals).into_iter().map(Some).collect();
         let mut new = Vec::new();
         for wanted in &plan.real_servers {
             if self.removed.contains(&wanted.address) {
                 continue;
             }
-            let known = old.iter().position(|real| real.plan.address == wanted.address);
-            match known.map(|index| old.remove(index)) {
+            let known = self.places.get(&wanted.address);
+            match known.and_then(|place| old.get_mut(*place)?.take()) {
                 Some(mut real) => {
                     real.plan = wanted.clone();
                     real.added = false;
@@ -115,7 +132,9 @@ impl Server {
                 }
             }
         }
-        self.reals.extend(old.into_iter().filter(|real| real.added));
+        self.reals
+            .extend(old.into_iter().flatten().filter(|real| real.added));
+        self.find_places();
         self.removed
             .retain(|address| plan.real_servers.iter().any(|real| real.address == *address));
         if self.plan.sorry_server.map(|sorry| sorry.address) != plan.sorry_server.map(|sorry| sorry.address) {
@@ -126,11 +145,11 @@ impl Server {
     }
 
     pub(crate) fn real(&self, address: SocketAddr) -> Option<&Real> {
-        self.reals.iter().find(|real| real.plan.address == address)
+        self.reals.get(*self.places.get(&address)?)
     }
 
     fn real_mut(&mut self, address: SocketAddr) -> Option<&mut Real> {
-        self.reals.iter_mut().find(|real| real.plan.address == address)
+        self.reals.get_mut(*self.places.get(&address)?)
     }
 
     /// Takes in what the checks say. `weight` is on the scale of the configured weight.
@@ -138,7 +157,11 @@ impl Server {
         let Some(real) = self.real_mut(address) else {
             return Vec::new();
         };
-        real.adjustment = i64::from(weight) - i64::from(real.plan.weight);
+        let adjustment = i64::from(weight) - i64::from(real.plan.weight);
+        if (real.up, real.adjustment, real.is_told) == (up, adjustment, true) {
+            return Vec::new();
+        }
+        real.adjustment = adjustment;
         // As with keepalived, a first failure is told even of one that did not count as up before.
         let is_news = real.up != up || !real.is_told;
         (real.up, real.is_told) = (up, true);
@@ -163,13 +186,15 @@ impl Server {
                     },
                 };
                 self.removed.retain(|removed| *removed != address);
+                self.places.insert(address, self.reals.len());
                 self.reals.push(real);
             }
             ServerOrder::Remove => {
-                let index = self.reals.iter().position(|real| real.plan.address == address)?;
-                if !self.reals.remove(index).added {
+                let place = *self.places.get(&address)?;
+                if !self.reals.remove(place).added {
                     self.removed.push(address);
                 }
+                self.find_places();
             }
             ServerOrder::Drain => self.real_mut(address)?.standing = Standing::Draining,
             ServerOrder::Disable => self.real_mut(address)?.standing = Standing::Disabled,
@@ -252,12 +277,20 @@ impl Server {
                 lower_threshold: 0,
             })
         });
-        let mut rows: Vec<DesiredReal> = Vec::new();
+        let mut rows: Vec<DesiredReal> = Vec::with_capacity(self.reals.len());
+        let mut places: HashMap<SocketAddr, usize> = HashMap::with_capacity(self.reals.len());
         // A sorry server may be a real server too, and ports that are not changed may make two the same.
         for row in reals.chain(sorry) {
-            match rows.iter_mut().find(|known| known.address == row.address) {
-                Some(known) => known.weight = known.weight.max(row.weight),
-                None => rows.push(row),
+            match places.entry(row.address) {
+                Entry::Occupied(place) => {
+                    if let Some(known) = rows.get_mut(*place.get()) {
+                        known.weight = known.weight.max(row.weight);
+                    }
+                }
+                Entry::Vacant(place) => {
+                    place.insert(rows.len());
+                    rows.push(row);
+                }
             }
         }
         rows

@@ -32,7 +32,7 @@ fn sorry(mut plan: VirtualServerPlan) -> VirtualServerPlan {
 
 fn balancer(plan: VirtualServerPlan) -> (Balancer, Vec<String>) {
     let mut balancer = Balancer::new();
-    let happened = balancer.configure(vec![plan], false).unwrap();
+    let happened = balancer.configure(vec![plan.into()], false).unwrap();
     (balancer, words(&happened))
 }
 
@@ -245,7 +245,7 @@ fn orders_drain_disable_add_and_remove() {
     // A reload of something else leaves all of that.
     let mut changed = plan(3);
     changed.quorum = 2;
-    balancer.configure(vec![changed], false).unwrap();
+    balancer.configure(vec![changed.into()], false).unwrap();
     assert_eq!(rows(&balancer.table()), [(2, 1), (3, 1), (9, 1)]);
     balancer.order(VS, address(1), ServerOrder::Add).unwrap();
     balancer.order(VS, address(9), ServerOrder::Remove).unwrap();
@@ -262,7 +262,7 @@ fn a_reload_keeps_what_is_known_and_tells_nothing_again() {
     verdict(&mut balancer, 1, false);
     assert_eq!(
         balancer
-            .configure(vec![plan(3)], true)
+            .configure(vec![plan(3).into()], true)
             .map(|told| words(&told))
             .unwrap(),
         ["RS 1.3 UP"]
@@ -275,11 +275,13 @@ fn one_name_or_front_twice_is_refused_and_changes_nothing() {
     let (mut balancer, _) = balancer(plan(1));
     let mut other = plan(2);
     assert!(matches!(
-        balancer.configure(vec![plan(2), other.clone()], false),
+        balancer.configure(vec![plan(2).into(), other.clone().into()], false),
         Err(Error::DuplicateServer(_))
     ));
     other.name = "other".into();
-    let error = balancer.configure(vec![plan(2), other], false).unwrap_err();
+    let error = balancer
+        .configure(vec![plan(2).into(), other.into()], false)
+        .unwrap_err();
     assert_eq!(error.to_string(), "10.0.0.100:80 is configured twice");
     assert_eq!(rows(&balancer.table()), [(1, 1)]);
 }

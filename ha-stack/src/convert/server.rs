@@ -1,5 +1,6 @@
 //! Virtual and real servers.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -27,7 +28,7 @@ pub(super) fn convert(context: &mut Context<'_>) {
             continue;
         }
         if let Some(plan) = virtual_server(context, server) {
-            context.conversion.plan.virtual_servers.push(plan);
+            context.conversion.plan.virtual_servers.push(plan.into());
         }
     }
     if let Err(error) = crate::balance::Balancer::check(&context.conversion.plan.virtual_servers) {
@@ -127,14 +128,11 @@ fn virtual_server(context: &mut Context<'_>, server: &VirtualServer) -> Option<V
             inhibit: server.sorry_server_inhibit,
         });
     }
+    let mut places = HashSet::with_capacity(server.real_server.len());
     for real in &server.real_server {
         let real = real_server(context, server, real, plan.forwarding, &plan.fronts)?;
         // Of two at the same place keepalived, too, drops the second.
-        if plan
-            .real_servers
-            .iter()
-            .all(|known| known.address != real.address)
-        {
+        if places.insert(real.address) {
             plan.real_servers.push(real);
         }
     }
@@ -181,7 +179,10 @@ fn real_server(
         .or(server.inhibit_on_failure)
         .unwrap_or(false);
     plan.mail = mailed(context, real.smtp_alert.or(server.smtp_alert), true);
-    plan.hooks = hooks(context, real.notify_up.as_ref(), real.notify_down.as_ref());
+    if real.notify_up.is_some() || real.notify_down.is_some() {
+        let hooks = hooks(context, real.notify_up.as_ref(), real.notify_down.as_ref());
+        plan.hooks = Some(hooks.into());
+    }
     let checked = SocketAddr::new(address, port.or(own_port).unwrap_or(0));
     (plan.checks, plan.log_failures) = check::checks(context, server, real, checked);
     Some(plan)

@@ -314,10 +314,8 @@ fn hooks(plan: &Plan) -> HashMap<Object, Hooks> {
 #[cfg(feature = "balance")]
 fn server_hooks(plan: &Plan) -> impl Iterator<Item = (Object, Hooks)> {
     plan.virtual_servers.iter().flat_map(|server| {
-        let reals = server
-            .real_servers
-            .iter()
-            .map(|real| (real.object(server), real.hooks.clone()));
+        let reals = server.real_servers.iter();
+        let reals = reals.filter_map(|real| Some((real.object(server), Hooks::clone(real.hooks.as_ref()?))));
         reals.chain([(server.object(), server.hooks.clone())])
     })
 }

@@ -54,7 +54,7 @@ impl State {
     /// Takes in another configuration; what it changes is not carried out yet. `out` is who a predecessor had taken out.
     pub(super) fn configure(
         &mut self,
-        servers: Vec<VirtualServerPlan>,
+        servers: Vec<Arc<VirtualServerPlan>>,
         plan: BalancePlan,
         active: HashSet<String>,
         out: &HashSet<Target>,
@@ -88,7 +88,7 @@ impl State {
     }
 
     /// Who a predecessor had taken out, before anything is put into the table.
-    pub(super) fn found_out(&mut self, servers: &[VirtualServerPlan], plan: &BalancePlan) -> HashSet<Target> {
+    pub(super) fn found_out(&mut self, servers: &[Arc<VirtualServerPlan>], plan: &BalancePlan) -> HashSet<Target> {
         if self.begun || plan.flush {
             return HashSet::new();
         }
@@ -124,15 +124,16 @@ impl State {
                 }
             })
         });
-        checker.reconcile(targets);
+        let diff = checker.reconcile(targets);
         for target in out {
             // What comes of it comes as every verdict does.
             drop(checker.check_now(target));
         }
         // New targets are not suspended, whatever was so before.
         self.suspended.clear();
-        let known: Vec<Target> = checker.statuses().into_iter().map(|(key, _)| key).collect();
-        known.iter().flat_map(|target| self.learn(target)).collect()
+        // What is known of the others has been learned, or is on its way.
+        let new = diff.added.iter().chain(&diff.changed);
+        new.flat_map(|target| self.learn(target)).collect()
     }
 
     /// Takes in what is believed of one real server.

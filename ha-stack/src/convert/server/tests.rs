@@ -18,9 +18,9 @@ fn convert(text: &str) -> Conversion {
 /// One virtual server with these lines in it.
 fn server(head: &str, lines: &str) -> VirtualServerPlan {
     let text = format!("virtual_server {head} {{\n{lines}\n}}\n");
-    let mut conversion = convert(&text);
+    let conversion = convert(&text);
     assert_eq!(conversion.errors, [], "{text}");
-    conversion.plan.virtual_servers.remove(0)
+    VirtualServerPlan::clone(&conversion.plan.virtual_servers[0])
 }
 
 /// Its error.
@@ -276,7 +276,9 @@ fn tunnels_sorry_servers_and_scripts_are_taken_over() {
         (one.mail, two.mail, two.inhibit, two.weight),
         (false, true, false, 0)
     );
-    assert_eq!(one.hooks.up.as_ref().unwrap().to_string(), "/n.sh 1");
+    let hooks = one.hooks.as_ref().unwrap();
+    assert_eq!(hooks.up.as_ref().unwrap().to_string(), "/n.sh 1");
+    assert_eq!(two.hooks, None);
 }
 
 #[test]
