@@ -370,7 +370,11 @@ mod tests {
         let runner = runner(Inherited(plane.clone(), vec![found]));
         let configure = |server: &VirtualServerPlan| {
             runner
-                .configure(vec![server.clone().into()], BalancePlan::default(), HashSet::new())
+                .configure(
+                    vec![server.clone().into()],
+                    BalancePlan::default(),
+                    HashSet::new(),
+                )
                 .unwrap()
         };
         configure(&server);

@@ -156,7 +156,9 @@ fn enough_to_keep_the_quorum_is_not_enough_to_begin_with_it() {
 fn who_was_out_before_is_out_until_its_check_has_passed() {
     let mut balancer = Balancer::new();
     let out = [(VS.into(), address(1))].into();
-    let told = balancer.configure_without(vec![plan(2)], true, &out).unwrap();
+    let told = balancer
+        .configure_without(vec![plan(2).into()], true, &out)
+        .unwrap();
     assert_eq!(words(&told), ["RS 1.2 UP", "VS 0.100 UP"]);
     assert_eq!(rows(&balancer.table()), [(2, 1)]);
     assert_eq!(verdict(&mut balancer, 1, true), ["RS 1.1 UP"]);

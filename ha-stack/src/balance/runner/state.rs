@@ -88,7 +88,11 @@ impl State {
     }
 
     /// Who a predecessor had taken out, before anything is put into the table.
-    pub(super) fn found_out(&mut self, servers: &[Arc<VirtualServerPlan>], plan: &BalancePlan) -> HashSet<Target> {
+    pub(super) fn found_out(
+        &mut self,
+        servers: &[Arc<VirtualServerPlan>],
+        plan: &BalancePlan,
+    ) -> HashSet<Target> {
         if self.begun || plan.flush {
             return HashSet::new();
         }
