@@ -58,6 +58,8 @@ pub struct Driver {
     waiting: VecDeque<(u64, Option<u64>, Notice)>,
     /// Whose advertisements cannot be sent: said once, not with every one of them.
     send_failing: HashSet<u64>,
+    /// Whose addresses may have been deleted by somebody else while changes of ours were under way.
+    doubts: HashSet<u64>,
     /// When to try to listen where that has failed.
     listen_again: Option<Instant>,
     stopping: bool,
@@ -123,6 +125,7 @@ impl Driver {
             fresh: Vec::new(),
             waiting: VecDeque::new(),
             send_failing: HashSet::new(),
+            doubts: HashSet::new(),
             listen_again: None,
             stopping: false,
             stopped: false,

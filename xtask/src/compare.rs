@@ -125,9 +125,9 @@ fn balance() -> Result {
 /// Of 20,000 a second, and how many it has to be: who falls behind sends less often, but each costs what it costs.
 const RATE: &str = "advertisements a second";
 const KEPT_UP: f64 = 10_000.0;
-/// With more of these the other has taken over, and both send and receive.
+/// With more of these, a twentieth, the other has taken over, and both send and receive.
 const RIVAL: &str = "advertisements a second of the standby, who is to send none";
-const NOBODY: f64 = 200.0;
+const NOBODY: f64 = 1_000.0;
 const KINDS: [&str; 2] = ["ours", "keepalived"];
 
 pub(crate) fn run(options: &Options) -> Result {

@@ -139,6 +139,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "failover-lab",
+        binary: "hardship",
+        needs: &[Need::Root],
+    },
+    Suite {
+        package: "failover-lab",
         binary: "interop",
         needs: &[Need::Root, Need::Program("keepalived")],
     },

@@ -168,7 +168,6 @@ fn frr_is_not_believed_where_a_password_is_asked_for() {
         ..router(false, priority)
     };
     let _frr = Frr::start(&lab, 1, &spec(200, None), false);
-    wait_alone(&lab, 200, Duration::from_secs(1));
     let ours = lab.director(0, &spec(100, Some("s3cret")));
     let told = ours.wait_line(PATIENCE, |line| line.text.contains("is discarded"));
     assert!(told.is_some());

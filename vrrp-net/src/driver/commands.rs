@@ -271,6 +271,7 @@ impl Driver {
         seat.shared.close();
         self.forget_addresses(key);
         self.send_failing.remove(&key);
+        self.doubts.remove(&key);
         self.renewals.retain(|(_, known)| *known != key);
         self.listen(seat.slot);
     }

@@ -71,7 +71,7 @@ impl Driver {
                         self.table.set_address(address);
                     }
                     self.refresh_all(now);
-                    self.check_held(now);
+                    self.doubts.extend(self.seats.keys());
                     self.put_back_all();
                 }
                 HostEvent::Link(link) => {
@@ -112,6 +112,9 @@ impl Driver {
                     result,
                 } => self.joined(interface, group, result, now),
             }
+        }
+        if all && !self.doubts.is_empty() {
+            self.check_held(now);
         }
         self.carry_out(now);
         all
@@ -208,9 +211,13 @@ impl Driver {
         let keys = self.moving.get(&gone.address).map_or(&[][..], Vec::as_slice);
         for seat in keys.iter().filter_map(|key| self.seats.get(key)) {
             let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
-            // While works are under way the address may have been removed by ourselves.
-            if seat.holding && seat.outstanding == 0 && seat.owns(gone.index, gone.address, base, &self.table)
-            {
+            if !(seat.holding && seat.owns(gone.index, gone.address, base, &self.table)) {
+                continue;
+            }
+            if seat.outstanding != 0 {
+                // Perhaps by ourselves, or it is about to be put back: that is seen when the works are done.
+                self.doubts.insert(seat.key);
+            } else {
                 let lapsed = self.lease_of(seat).is_some_and(|lease| {
                     now.saturating_since(seat.leased_at) >= Duration::from_secs(lease.into())
                 });
@@ -239,23 +246,28 @@ impl Driver {
         }
     }
 
-    /// After notifications were lost: whether everything that is to be there is.
-    pub(super) fn check_held(&mut self, now: Instant) {
+    /// Whether everything that is to be there is, of those about whom there are doubts and of whom no work is under way. All
+    /// notifications have been read, and those of a work come before the news that it is done.
+    fn check_held(&mut self, now: Instant) {
         let mut lost = Vec::new();
-        for seat in self.seats.values() {
-            if !seat.holding || seat.outstanding != 0 {
-                continue;
+        let (seats, slots, table) = (&self.seats, &self.slots, &self.table);
+        self.doubts.retain(|key| {
+            let Some(seat) = seats.get(key).filter(|seat| seat.holding) else {
+                return false;
+            };
+            if seat.outstanding != 0 {
+                return true;
             }
-            let base = self.slots.get(seat.slot).and_then(|slot| slot.index);
+            let base = slots.get(seat.slot).and_then(|slot| slot.index);
             for address in &seat.instance.addresses {
-                if !seat.given_up.contains(&address.address())
-                    && let Some(index) = seat.device(address, base, &self.table)
-                    && self.table.address(index, address.address()).is_none()
+                if let Some(index) = seat.device(address, base, table)
+                    && table.address(index, address.address()).is_none()
                 {
                     lost.push((seat.key, seat.router, address.address()));
                 }
             }
-        }
+            false
+        });
         for (key, router, address) in lost {
             self.publish(key, now, DriverEvent::AddressRestored { address });
             self.feed(now, router, Input::AddressesLost);

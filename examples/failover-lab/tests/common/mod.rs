@@ -14,7 +14,7 @@ use failover_lab::segment::Segment;
 use failover_lab::spec::{DirectorSpec, RouterSpec};
 use vrrp_proto::{AdverInterval, Advertisement, ChecksumForm, Envelope, Priority, Vrid};
 
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const VRID: u8 = 7;
 pub const INTERVAL: Duration = Duration::from_millis(100);
 
