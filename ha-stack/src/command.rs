@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::sys;
@@ -13,8 +14,13 @@ use crate::sys;
 /// It is started as keepalived starts its scripts: in a process group of its own, with standard input and output on
 /// `/dev/null`, without `IFS`, `LD_PRELOAD` and `LD_LIBRARY_PATH` in its environment, and told to terminate when the
 /// thread that started it ends.
+///
+/// Cheap to clone, and as small as a pointer: a virtual router may have nine of them, and has none most of the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandLine {
+pub struct CommandLine(Arc<Line>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
     program: String,
     arguments: Vec<String>,
     credentials: Option<Credentials>,
@@ -35,40 +41,40 @@ impl CommandLine {
             .next()
             .filter(|word: &String| !word.is_empty())
             .ok_or(Error::EmptyCommand)?;
-        Ok(Self {
+        Ok(Self(Arc::new(Line {
             program,
             arguments: words.collect(),
             credentials: None,
-        })
+        })))
     }
 
     /// Runs it as somebody else, which only root may.
     #[must_use]
     pub fn run_as(mut self, credentials: Credentials) -> Self {
-        self.credentials = Some(credentials);
+        Arc::make_mut(&mut self.0).credentials = Some(credentials);
         self
     }
 
     /// One more argument at the end.
     #[must_use]
     pub fn with_argument(mut self, argument: impl Into<String>) -> Self {
-        self.arguments.push(argument.into());
+        Arc::make_mut(&mut self.0).arguments.push(argument.into());
         self
     }
 
     /// The first word.
     pub fn program(&self) -> &str {
-        &self.program
+        &self.0.program
     }
 
     /// The words after the first.
     pub fn arguments(&self) -> &[String] {
-        &self.arguments
+        &self.0.arguments
     }
 
     /// Whom it runs as, if not as whoever starts it.
     pub fn credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_ref()
+        self.0.credentials.as_ref()
     }
 
     /// Starts it, with `more` arguments at the end.
@@ -79,9 +85,9 @@ impl CommandLine {
     /// # Errors
     /// What the kernel said to fork, to the change of user or to exec.
     pub fn spawn(&self, more: &[&str]) -> io::Result<Child> {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.0.program);
         command
-            .args(&self.arguments)
+            .args(&self.0.arguments)
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -90,7 +96,7 @@ impl CommandLine {
         for name in SCRUBBED {
             command.env_remove(name);
         }
-        let identity = self.credentials.as_ref().map(Credentials::identity);
+        let identity = self.0.credentials.as_ref().map(Credentials::identity);
         sys::prepare_child(&mut command, identity);
         command.spawn()
     }
@@ -98,8 +104,9 @@ impl CommandLine {
 
 impl fmt::Display for CommandLine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.program)?;
-        self.arguments
+        formatter.write_str(&self.0.program)?;
+        self.0
+            .arguments
             .iter()
             .try_for_each(|argument| write!(formatter, " {argument}"))
     }

@@ -10,13 +10,17 @@ use crate::process::{Result, cargo, has_program, read, root, run};
 /// The target whose programs need no shared library.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
+/// The profile of the workspace that what is installed is built with.
+pub(crate) const INSTALLED: &str = "dist";
+
 pub(crate) fn build() -> Result {
     if !has_program(COMPILER) {
         return Err(format!("{COMPILER} is not installed: `cargo xtask setup`").into());
     }
     run(cargo(&[
         "build",
-        "--release",
+        "--profile",
+        INSTALLED,
         "--package",
         "ha-daemon",
         "--target",
@@ -24,7 +28,7 @@ pub(crate) fn build() -> Result {
     ])
     // What is not Rust: the cryptography of TLS checks.
     .env("CC_x86_64_unknown_linux_musl", COMPILER))?;
-    let built = root().join(format!("target/{STATIC_TARGET}/release/ha-daemon"));
+    let built = root().join(format!("target/{STATIC_TARGET}/{INSTALLED}/ha-daemon"));
     if fs::read(&built)?
         .windows(INTERPRETER.len())
         .any(|part| part == INTERPRETER)

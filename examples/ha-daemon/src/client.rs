@@ -10,7 +10,10 @@ use crate::server;
 
 /// Sends one request and writes what changed.
 pub(crate) fn ask(socket: &Path, request: &Request) -> ExitCode {
-    let answer = ControlClient::connect(socket).and_then(|mut client| client.ask(request));
+    let answer = match connect(socket) {
+        Ok(mut client) => client.ask(request),
+        Err(error) => return fail(&error),
+    };
     match answer {
         Ok(Response::Changes(changes)) => {
             let changes = match changes.is_empty() {
@@ -28,9 +31,9 @@ pub(crate) fn ask(socket: &Path, request: &Request) -> ExitCode {
 /// Writes the status, and with `watch` every event after it.
 pub(crate) fn status(socket: &Path, json: bool, watch: bool) -> ExitCode {
     let request = if watch { Request::Watch } else { Request::Status };
-    let mut client = match ControlClient::connect(socket) {
+    let mut client = match connect(socket) {
         Ok(client) => client,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return fail(&error),
     };
     let mut answer = client.ask(&request);
     loop {
@@ -52,6 +55,24 @@ pub(crate) fn status(socket: &Path, json: bool, watch: bool) -> ExitCode {
         }
         answer = client.next();
     }
+}
+
+/// A connection to the daemon, or why there is none in words that say what to do.
+pub(crate) fn connect(socket: &Path) -> Result<ControlClient, String> {
+    ControlClient::connect(socket).map_err(|error| match &error {
+        Error::File { path, source } => match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
+                "no daemon answers on {}: it does not run, or was started with another --control",
+                path.display()
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "{}: only root and the user that the daemon runs as may ask it",
+                path.display()
+            ),
+            _ => error.to_string(),
+        },
+        _ => error.to_string(),
+    })
 }
 
 fn sentence(event: &serde_json::Value) -> String {

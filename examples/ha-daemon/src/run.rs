@@ -30,6 +30,8 @@ enum End {
 }
 
 pub(crate) fn run(options: &RunOptions) -> ExitCode {
+    // Before any thread has a stack and the configuration is read: what is there now is brought into memory as a whole.
+    let locked = vrrp_net::lock_memory();
     // Before any thread is started: they are in the network namespace that this one is in.
     let (mut loaded, stranded) = config::load_in_place(&options.config, &options.reading);
     eprint!("{}", loaded.text());
@@ -49,6 +51,9 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
             return ExitCode::from(START_FAILED);
         }
     };
+    if let Err(error) = locked {
+        tracing::warn!(%error, "the memory is not locked: a host that swaps may delay advertisements");
+    }
     let outcome = wakes().and_then(|inbox| {
         let manager = ServiceManager::from_environment();
         let journal = options.journal.as_ref().map(Journal::open).transpose()?;
@@ -191,8 +196,8 @@ fn begin_anew() -> ! {
     std::process::exit(START_FAILED.into());
 }
 
-/// The election on a thread of its own, it and the thread that changes addresses with real-time priority and the memory
-/// locked where that is allowed. The calling thread, and what it starts later, goes on without.
+/// The election on a thread of its own, it and the thread that changes addresses with real-time priority where that is allowed.
+/// The calling thread, and what it starts later, goes on without.
 fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<DriverThread, vrrp_net::Error> {
     let start = || {
         if let Err(error) = ha_stack::run_on_processors(&scheduling.processors) {
@@ -211,9 +216,6 @@ fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<Driver
         let priority = scheduling.realtime_priority.unwrap_or(REALTIME_PRIORITY);
         if let Err(error) = vrrp_net::set_realtime_priority(priority) {
             tracing::warn!(%error, "the election runs without real-time priority: a loaded host may delay advertisements");
-        }
-        if let Err(error) = vrrp_net::lock_memory() {
-            tracing::warn!(%error, "the memory is not locked: a host that swaps may delay advertisements");
         }
         let mut driver = Driver::new(LinuxHost::open()?)?;
         if let Some(journal) = journal {

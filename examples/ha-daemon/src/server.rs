@@ -3,12 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use ha_stack::{
-    ControlClient, RealServerStatus, Request, Response, ServerAction, TrafficStatus, VirtualServerStatus,
-};
+use ha_stack::{RealServerStatus, Request, Response, ServerAction, TrafficStatus, VirtualServerStatus};
 
 use crate::ControlOption;
-use crate::client::{ask, fail, line};
+use crate::client::{ask, connect, fail, line};
 
 /// What is done with servers.
 #[derive(Subcommand)]
@@ -73,8 +71,11 @@ pub(crate) fn run(action: Action) -> ExitCode {
 }
 
 fn list(control: &ControlOption, wanted: Option<&str>) -> ExitCode {
-    let answer = ControlClient::connect(&control.control).and_then(|mut client| client.ask(&Request::Status));
-    let status = match answer {
+    let mut client = match connect(&control.control) {
+        Ok(client) => client,
+        Err(error) => return fail(&error),
+    };
+    let status = match client.ask(&Request::Status) {
         Ok(Response::Status(status)) => status,
         Ok(Response::Error(error)) => return fail(&error),
         Ok(_) => return fail("the daemon answered something else"),

@@ -14,7 +14,7 @@ use crate::fixed::FixedKeeper;
 use crate::notify::{Courier, FifoNotifier, Hooks, NotifyState, Object};
 #[cfg(feature = "mail")]
 use crate::notify::{Event, EventKind, Notifier};
-use crate::plan::{Plan, TrackPlan, TrackedObject};
+use crate::plan::{Plan, TrackPlan, TrackedObject, VirtualRouterPlan};
 use crate::supervisor::Shared;
 #[cfg(feature = "mail")]
 use crate::supervisor::running::Mail;
@@ -42,8 +42,8 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     let couriers: Vec<Arc<Courier>> = couriers.collect();
 
     // Whoever comes is told about from its first event on, and whoever goes to its last.
-    let mut both = hooks(&running.plan);
-    both.extend(hooks(&plan));
+    let mut both = hooks(&running.plan, running.plans());
+    both.extend(hooks(&plan, plan.virtual_routers.iter()));
     shared.hub.set_hooks(both);
     shared.hub.add_notifiers(&couriers);
     let before: Vec<Target> = running
@@ -51,6 +51,7 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
         .iter()
         .map(|router| router.target.clone())
         .collect();
+    let is_reload = !before.is_empty();
     shared.name_tracks(running.tracks.names());
     #[cfg_attr(
         not(feature = "balance"),
@@ -62,7 +63,7 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
             if let Err(second) = move_to(shared, &mut running, before) {
                 tracing::error!(%second, "what ran before could not be put back entirely");
             }
-            shared.hub.set_hooks(hooks(&running.plan));
+            shared.hub.set_hooks(hooks(&running.plan, running.plans()));
             shared.hub.set_notifiers(running.couriers());
             return Err(error);
         }
@@ -78,7 +79,7 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
         running.mail = mail;
     }
     shared.hub.set_notifiers(couriers);
-    shared.hub.set_hooks(hooks(&plan));
+    shared.hub.set_hooks(hooks(&plan, running.plans()));
     running.groups.clone_from(&plan.sync_groups);
     let tracked = running.tracked();
     running.tracks.retain(|object| tracked.contains(object));
@@ -87,13 +88,14 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     {
         *end = None;
     }
-    let is_reload = !running.plan.virtual_routers.is_empty();
     if is_reload && plan.states_on_reload {
         let pipes: Vec<Arc<Courier>> = running.fifos.iter().map(|(_, pipe)| Arc::clone(pipe)).collect();
         for state in shared.registrar.states() {
             shared.hub.repeat(state, &pipes);
         }
     }
+    // Each of the virtual routers that run has its own.
+    plan.virtual_routers = Vec::new();
     running.plan = plan;
     set_trackers(trackers, &running.plan, &tracked);
     #[cfg(feature = "balance")]
@@ -296,8 +298,9 @@ impl<N: Notifier> Notifier for Only<N> {
     }
 }
 
-fn hooks(plan: &Plan) -> HashMap<Object, Hooks> {
-    let routers = plan.virtual_routers.iter().map(|router| {
+/// The scripts of all that have some.
+fn hooks<'a>(plan: &Plan, routers: impl Iterator<Item = &'a VirtualRouterPlan>) -> HashMap<Object, Hooks> {
+    let routers = routers.map(|router| {
         let object = Object::Instance(router.instance.name().into());
         (object, router.hooks.clone())
     });
@@ -308,7 +311,7 @@ fn hooks(plan: &Plan) -> HashMap<Object, Hooks> {
     let hooks = routers.chain(groups);
     #[cfg(feature = "balance")]
     let hooks = hooks.chain(server_hooks(plan));
-    hooks.collect()
+    hooks.filter(|(_, hooks)| *hooks != Hooks::default()).collect()
 }
 
 #[cfg(feature = "balance")]

@@ -18,6 +18,7 @@ pub(crate) struct Running {
     pub(crate) fifos: Vec<(FifoPlan, Arc<Courier>)>,
     #[cfg(feature = "mail")]
     pub(crate) mail: Option<Mail>,
+    /// What was asked for, but for the virtual routers.
     pub(crate) plan: Plan,
     pub(crate) tracks: Tracks,
     pub(crate) start: StartDelay,
@@ -173,6 +174,11 @@ impl Running {
         #[cfg(feature = "mail")]
         let couriers = couriers.chain(self.mail.iter().map(|mail| Arc::clone(&mail.courier)));
         couriers.collect()
+    }
+
+    /// The plans of the virtual routers that run.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = &VirtualRouterPlan> {
+        self.routers.iter().map(|router| &router.target.plan)
     }
 
     pub(crate) fn router(&self, name: &str) -> Option<&Router> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Figures, KINDS};
 use crate::process::{self, Result, cargo, root};
+use crate::static_build::INSTALLED;
 
 /// Measures each in turn, so often. `laboratory` is a `failover-lab` beside which an `ha-daemon` lies; without it that is
 /// built.
@@ -15,8 +16,9 @@ pub(super) fn measure(laboratory: Option<&Path>, rounds: usize) -> Result<Figure
     let program = match laboratory {
         Some(laboratory) => laboratory.with_file_name("ha-daemon"),
         None => {
-            process::run(&mut cargo(&["build", "--release", "-p", "ha-daemon"]))?;
-            root().join("target/release/ha-daemon")
+            // As it is installed.
+            process::run(&mut cargo(&["build", "--profile", INSTALLED, "-p", "ha-daemon"]))?;
+            root().join("target").join(INSTALLED).join("ha-daemon")
         }
     };
     let mut figures = Figures::default();
