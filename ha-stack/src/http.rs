@@ -23,6 +23,7 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::http::history::{History, KEEP_UP};
 use crate::metrics::metrics;
+use crate::persist::persist;
 
 /// Answers `GET /` (a page that shows the status, live), `GET /status` and `GET /history` (JSON), `GET /metrics`
 /// (Prometheus) and `GET /healthz`. Nothing can be changed through it.
@@ -49,7 +50,7 @@ impl HttpServer {
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (stop, stopped) = oneshot::channel();
+        let (stop, mut stopped) = oneshot::channel();
         let history = Arc::new(History::new(control.as_ref()));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -59,12 +60,14 @@ impl HttpServer {
         std::thread::Builder::new()
             .name("http".to_owned())
             .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = serve(listener, &control, &history) => {}
-                        () = keep_up(control.as_ref(), &history) => {}
-                        _ = stopped => {}
-                    }
+                persist("HTTP", || {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = serve(&listener, &control, &history) => {}
+                            () = keep_up(control.as_ref(), &history) => {}
+                            _ = &mut stopped => {}
+                        }
+                    });
                 });
             })
             .map_err(Error::system("cannot start a thread for HTTP"))?;
@@ -104,8 +107,9 @@ async fn keep_up(control: &dyn Control, history: &History) {
     }
 }
 
-async fn serve(listener: TcpListener, control: &Arc<dyn Control>, history: &Arc<History>) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+async fn serve(listener: &TcpListener, control: &Arc<dyn Control>, history: &Arc<History>) {
+    let listener = listener.try_clone().and_then(tokio::net::TcpListener::from_std);
+    let listener = match listener {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(%error, "cannot serve HTTP");

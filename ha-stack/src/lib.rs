@@ -32,6 +32,7 @@ mod hub;
 mod journal;
 mod metrics;
 mod notify;
+mod persist;
 mod plan;
 mod process;
 mod real_server;

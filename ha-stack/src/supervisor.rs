@@ -28,6 +28,7 @@ use crate::journal::Journal;
 use crate::notify::{Event, ScriptNotifier};
 #[cfg(feature = "balance")]
 use crate::notify::{EventKind, NotifyState, Object};
+use crate::persist::persist;
 use crate::plan::{Plan, TrackedObject};
 use crate::status::Status;
 use crate::supervisor::running::Running;
@@ -65,7 +66,7 @@ impl Supervisor {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_thread(driver: DriverThread, plan: Plan) -> Result<Self, Error> {
-        let (election, registrar) = VrrpElection::new();
+        let (mut election, registrar) = VrrpElection::new();
         let hub = EventHub::new(ScriptNotifier::start(HOOK_PATIENCE, None)?);
         let shared = Arc::new(Shared {
             hub: Arc::new(hub),
@@ -81,7 +82,7 @@ impl Supervisor {
         let publisher = Arc::clone(&shared);
         let events = std::thread::Builder::new()
             .name("events".to_owned())
-            .spawn(move || publish(election, &publisher))
+            .spawn(move || persist("events", || publish(&mut election, &publisher)))
             .map_err(Error::system("cannot start a thread for events"))?;
         let supervisor = Self {
             shared,
@@ -295,7 +296,7 @@ pub(crate) struct Balance {
 type OpenPlane = Box<dyn FnMut() -> Result<Box<dyn DataPlane>, Error> + Send>;
 
 /// Hands what the election says to everybody who wants to know.
-fn publish(mut election: VrrpElection, shared: &Shared) {
+fn publish(election: &mut VrrpElection, shared: &Shared) {
     futures::executor::block_on(async {
         while let Some(happening) = election.next().await {
             let event = shared.hub.publish(happening);

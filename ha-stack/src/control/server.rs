@@ -16,6 +16,7 @@ use rustix::net::sockopt::socket_peercred;
 
 use crate::control::{Control, LONGEST_REQUEST, Request, Response};
 use crate::error::Error;
+use crate::persist::persist;
 
 /// Listens on a control socket and answers from a thread per client.
 ///
@@ -48,7 +49,7 @@ impl ControlServer {
         let stopped = Arc::clone(&stop);
         std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || accept(&listener, &control, &stopped))
+            .spawn(move || persist("the control socket", || accept(&listener, &control, &stopped)))
             .map_err(Error::system("cannot start a thread for the control socket"))?;
         Ok(Self {
             path,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::notify::{Event, EventQueue, Notifier};
+use crate::persist::persist;
 
 /// Carries events to one notifier, in order, on a thread of its own.
 ///
@@ -22,7 +23,7 @@ impl Courier {
     /// [`Error::System`] if the kernel gives no thread.
     pub fn start(
         name: &'static str,
-        notifier: impl Notifier + 'static,
+        mut notifier: impl Notifier + 'static,
         capacity: usize,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
@@ -36,7 +37,7 @@ impl Courier {
         let worker = Arc::clone(&shared);
         std::thread::Builder::new()
             .name(format!("notify-{name}"))
-            .spawn(move || worker.deliver(name, notifier))
+            .spawn(move || persist(name, || worker.deliver(name, &mut notifier)))
             .map_err(Error::system("cannot start a thread for notifications"))?;
         Ok(Self { shared })
     }
@@ -110,8 +111,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn deliver(&self, name: &'static str, mut notifier: impl Notifier) {
+    fn deliver(&self, name: &'static str, notifier: &mut impl Notifier) {
         let mut state = self.lock();
+        // It may have panicked over an event, which is lost.
+        state.busy = false;
         loop {
             if state.stop {
                 self.changed.notify_all();
@@ -149,6 +152,29 @@ mod tests {
     use super::*;
     use crate::notify::NotifyState;
     use crate::notify::event::tests::state;
+
+    /// One that cannot bear its first event.
+    struct Delicate(mpsc::SyncSender<&'static str>, bool);
+
+    impl Notifier for Delicate {
+        fn notify(&mut self, event: &Event) -> Result<(), Error> {
+            assert!(
+                std::mem::replace(&mut self.1, true),
+                "this panic is part of the test"
+            );
+            self.0.send(event.kind.word()).map_err(|_| Error::Closed)
+        }
+    }
+
+    #[test]
+    fn a_notifier_that_panics_gets_the_next_event() {
+        let (sender, receiver) = mpsc::sync_channel(9);
+        let courier = Courier::start("test", Delicate(sender, false), 9).unwrap();
+        courier.send(state("VI_1", NotifyState::Backup));
+        courier.send(state("VI_1", NotifyState::Master));
+        assert_eq!(receiver.recv().unwrap(), "MASTER");
+        assert!(courier.flush(Duration::from_secs(60)));
+    }
 
     #[test]
     fn a_slow_notifier_gets_the_latest_state_and_the_number_of_those_it_missed() {

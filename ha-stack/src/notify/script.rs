@@ -12,6 +12,7 @@ use crate::children::{Children, Waker};
 use crate::command::CommandLine;
 use crate::error::Error;
 use crate::notify::{Event, EventKind, EventQueue, Notifier, NotifyState, Object};
+use crate::persist::persist;
 
 /// The scripts of one virtual router, sync group, virtual or real server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +100,7 @@ impl ScriptNotifier {
                 stop: false,
             }),
         });
-        let runner = Runner {
+        let mut runner = Runner {
             shared: Arc::clone(&shared),
             patience,
             limit,
@@ -109,7 +110,7 @@ impl ScriptNotifier {
         };
         let thread = std::thread::Builder::new()
             .name("notify-scripts".to_owned())
-            .spawn(move || runner.run())
+            .spawn(move || persist("notification scripts", || runner.run()))
             .map_err(Error::system("cannot start a thread for scripts"))?;
         Ok(Self {
             shared,
@@ -225,7 +226,7 @@ struct Runner {
 }
 
 impl Runner {
-    fn run(mut self) {
+    fn run(&mut self) {
         loop {
             let now = Instant::now();
             self.enforce(now);

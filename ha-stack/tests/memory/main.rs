@@ -36,7 +36,11 @@ fn a_virtual_router_costs_little() {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let status = supervisor.status();
-            if status.virtual_routers.iter().all(|router| router.state == "active") {
+            if status
+                .virtual_routers
+                .iter()
+                .all(|router| router.state == "active")
+            {
                 break;
             }
             assert!(Instant::now() < deadline, "they do not become active");
