@@ -26,8 +26,6 @@ pub(crate) struct Expander<'a> {
     lines: usize,
     bytes: usize,
     random: u64,
-    /// What `${_INSTANCE}` stands for.
-    instance: Option<String>,
     stopped: bool,
 }
 
@@ -70,7 +68,6 @@ impl<'a> Expander<'a> {
             lines: 0,
             bytes: 0,
             random: options.random_seed.max(1),
-            instance: options.instance.clone(),
             stopped: false,
         };
         expander.open_main(main);
@@ -194,7 +191,6 @@ impl<'a> Expander<'a> {
             }
             match self.substitute(&line, bindings) {
                 Substituted::Nothing => {
-                    self.learn_instance(&line);
                     return self.include(&line).then_some(line);
                 }
                 Substituted::Line(next) if next.len() <= EXPANDED_LINE_BYTES => {
@@ -236,16 +232,20 @@ impl<'a> Expander<'a> {
                 Some(name) => (false, name),
                 None => (true, name),
             };
-            let identity = match &self.options.config_id {
-                Some(identity) => identity.clone(),
-                None => self.environment.host_name(),
-            };
-            if (name == identity) != wanted {
+            if (name == self.identity()) != wanted {
                 return None;
             }
             line = trimmed(&line.slice(length..line.len()));
         }
         (line.len() > 0).then_some(line)
+    }
+
+    /// Which of several hosts that share a file this one is.
+    fn identity(&self) -> String {
+        match &self.options.config_id {
+            Some(identity) => identity.clone(),
+            None => self.environment.host_name(),
+        }
     }
 
     /// Reads what follows `$NAME=`; a backslash at the end of a line goes on with the next line.
@@ -337,7 +337,11 @@ impl<'a> Expander<'a> {
             "_HASH" => String::from("#"),
             "_BANG" => String::from("!"),
             "_PWD" => self.files.last()?.directory.display().to_string(),
-            "_INSTANCE" => self.instance.clone().unwrap_or_default(),
+            // Not what the keyword `instance` says.
+            "_INSTANCE" => match &self.options.instance {
+                Some(instance) => instance.clone(),
+                None => self.identity(),
+            },
             "_ENV" => self.environment.variable(parts.next()?).unwrap_or_default(),
             "_RANDOM" => {
                 let mut bound =
@@ -356,18 +360,6 @@ impl<'a> Expander<'a> {
         })
     }
 
-    /// `instance NAME`: what the lines below may refer to.
-    fn learn_instance(&mut self, line: &Text) {
-        if !line.as_str().starts_with("instance") || self.options.instance.is_some() {
-            return;
-        }
-        if let [keyword, name] = words(line).as_slice()
-            && &*keyword.text == "instance"
-        {
-            self.instance = Some(name.text.to_string());
-        }
-    }
-
     /// Opens what an include line names. False when the line is one.
     fn include(&mut self, line: &Text) -> bool {
         if !line.as_str().starts_with(include::START) {
@@ -380,7 +372,9 @@ impl<'a> Expander<'a> {
         let Some(strict) = include::keyword(&first.text) else {
             return true;
         };
-        let Some(pattern) = found.get(1) else {
+        // All that follows, quotation marks too, is one pattern.
+        let rest = line.as_str().get(first.text.len()..).unwrap_or_default().trim();
+        let Some(pattern) = found.get(1).filter(|_| !rest.is_empty()) else {
             self.report(
                 Diagnostic::error(first.span, format!("`{}` without a file", first.text))
                     .verdict(Verdict::GivesUp),
@@ -392,10 +386,10 @@ impl<'a> Expander<'a> {
             .last()
             .map(|file| file.directory.clone())
             .unwrap_or_default();
-        let paths = self.paths(&pattern.text, &directory);
+        let paths = self.paths(rest, &directory);
         if paths.is_empty() {
-            let missing = format!("no file matches `{}`", pattern.text);
-            let literal = !include::is_pattern(&pattern.text);
+            let missing = format!("no file matches `{rest}`");
+            let literal = !include::is_pattern(rest);
             let diagnostic = match strict || literal {
                 true => Diagnostic::warning(pattern.span, missing)
                     .advice("what it was to configure is not configured; remove the line or mend the path"),

@@ -16,6 +16,11 @@ pub(crate) trait Value: Sized {
 
     /// Appends the words that `take` takes.
     fn put(&self, line: &mut Vec<String>);
+
+    /// Whether it holds whatever is said of the same keyword afterwards.
+    fn prevails(&self) -> bool {
+        false
+    }
 }
 
 /// What is said in a statement of its own.
@@ -29,6 +34,11 @@ pub(crate) trait Setting: Sized {
     ) -> Option<Self>;
 
     fn write(&self, keyword: &str, printer: &mut Printer);
+
+    /// Whether it holds whatever is said of the same keyword afterwards.
+    fn prevails(&self) -> bool {
+        false
+    }
 }
 
 /// One line of a list.
@@ -79,6 +89,17 @@ impl<T: Setting> Field for Option<T> {
         let before = self.take();
         let again = before.is_some() && !matches!(keyword.range, Range::Block(_));
         let span = statement.keyword_span();
+        if again && before.as_ref().is_some_and(T::prevails) {
+            reader.push(
+                Diagnostic::warning(
+                    span,
+                    format!("`{}` is said twice: what was said first holds", keyword.name()),
+                )
+                .verdict(Verdict::Silent),
+            );
+            *self = before;
+            return;
+        }
         if again && is_script(keyword) {
             reader.push(
                 Diagnostic::warning(

@@ -217,7 +217,7 @@ fn escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> char {
             .next()
             .and_then(|next| u8::try_from(next).ok())
             .map_or('c', |next| char::from(next & 0x1f)),
-        'x' => number(characters, 16, 2).unwrap_or('x'),
+        'x' => hexadecimal(characters).unwrap_or('x'),
         '0'..='7' => {
             let first = character.to_digit(8).unwrap_or(0);
             let mut value = first;
@@ -234,18 +234,12 @@ fn escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> char {
     }
 }
 
-fn number(
-    characters: &mut std::iter::Peekable<std::str::Chars<'_>>,
-    radix: u32,
-    most: usize,
-) -> Option<char> {
+/// All the digits that there are, of which the lowest byte counts.
+fn hexadecimal(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
     let mut value: Option<u32> = None;
-    for _ in 0..most {
-        let Some(digit) = characters.peek().and_then(|next| next.to_digit(radix)) else {
-            break;
-        };
+    while let Some(digit) = characters.peek().and_then(|next| next.to_digit(16)) {
         characters.next();
-        value = Some(value.unwrap_or(0).saturating_mul(radix).saturating_add(digit));
+        value = Some((value.unwrap_or(0) << 4 | digit) & 0xff);
     }
     value.and_then(|value| u8::try_from(value).ok()).map(char::from)
 }

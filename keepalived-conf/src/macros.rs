@@ -16,6 +16,10 @@ macro_rules! settings {
             fn write(&self, keyword: &str, printer: &mut crate::printer::Printer) {
                 crate::field::write_value(self, keyword, printer);
             }
+
+            fn prevails(&self) -> bool {
+                crate::field::Value::prevails(self)
+            }
         }
     )+};
 }
@@ -25,6 +29,7 @@ macro_rules! words {
     (
         $(#[$attribute:meta])*
         $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = [$first:literal $(, $alias:literal)*],)+ }
+        $(prevails $strongest:ident)?
     ) => {
         $(#[$attribute])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +97,12 @@ macro_rules! words {
             fn put(&self, line: &mut Vec<String>) {
                 line.push(self.as_str().to_owned());
             }
+
+            $(
+                fn prevails(&self) -> bool {
+                    matches!(self, Self::$strongest)
+                }
+            )?
         }
 
         crate::macros::settings!($name);

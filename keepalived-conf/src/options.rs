@@ -8,7 +8,7 @@ use crate::limits::Limits;
 pub struct Options {
     /// With what `@id` lines are compared (keepalived's `-i`); `None` for the host's name up to its first dot.
     pub config_id: Option<String>,
-    /// What `${_INSTANCE}` stands for.
+    /// What `${_INSTANCE}` stands for; `None` for what `@id` lines are compared with, as with keepalived.
     pub instance: Option<String>,
     /// The start of `${_RANDOM}`.
     pub random_seed: u64,

@@ -199,18 +199,28 @@ fn defaults_hold_for_what_stands_below_them() {
 }
 
 #[test]
-fn the_name_of_the_instance_holds_from_where_it_is_said() {
-    let text = "vrrp_script ${_INSTANCE}x { script /bin/true }\ninstance blue\n\
-                vrrp_script ${_INSTANCE} { script \"/bin/true /run/${_INSTANCE}\" }\n";
+fn the_predefined_instance_is_what_conditions_are_compared_with() {
+    let text = "instance blue\nvrrp_script ${_INSTANCE} { script \"/bin/true /run/${_INSTANCE}\" }\n";
     let (configuration, report) = read(text);
     assert_eq!(report.errors(), 0, "{report:?}");
-    assert_eq!(names(&configuration), ["x", "blue"]);
+    assert_eq!(names(&configuration), ["left"]);
     assert_eq!(configuration.instance.as_deref(), Some("blue"));
-    let script = configuration.vrrp_script[1].script.as_ref().unwrap();
-    assert_eq!(script.line, "/bin/true /run/blue");
-    // What a program says before holds.
+    let script = configuration.vrrp_script[0].script.as_ref().unwrap();
+    assert_eq!(script.line, "/bin/true /run/left");
+    // What a program says holds.
     let mut options = Options::default();
     options.instance = Some("red".to_owned());
     let (configuration, _) = Configuration::read(Path::new("test.conf"), &host(text), &options);
-    assert_eq!(names(&configuration), ["redx", "red"]);
+    assert_eq!(names(&configuration), ["red"]);
+}
+
+#[test]
+fn a_first_master_holds_whatever_comes_later() {
+    let text = "vrrp_instance A {\nstate MASTER\nstate BACKUP\n}\nvrrp_instance B {\nstate BACKUP\nstate MASTER\n}\n";
+    let (configuration, _) = read(text);
+    let priorities = configuration
+        .vrrp_instance
+        .iter()
+        .map(|router| router.effective_priority());
+    assert_eq!(priorities.collect::<Vec<_>>(), [255, 255]);
 }

@@ -233,6 +233,11 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         package: "keepalived-conf",
+        binary: "reading",
+        needs: &[Need::Root, Need::Program("keepalived"), Need::Program("unshare")],
+    },
+    Suite {
+        package: "keepalived-conf",
         binary: "keepalived",
         needs: &[Need::Root, Need::Program("keepalived")],
     },

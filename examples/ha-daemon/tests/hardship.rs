@@ -466,8 +466,8 @@ fn whoever_looks_at_keepalived_from_outside_finds_what_it_looks_for() {
     } = Pair::new();
     let (_, number) = first.run(OURS, &["--signum=JSON"]);
     assert_eq!(number, "36\n");
-    let global = "instance blue\nuse_pid_dir\nglobal_defs {\n process_names\n state_dump_file /run/${_INSTANCE}.data\n \
-                  stats_dump_file /run/${_INSTANCE}.stats\n json_dump_file /run/${_INSTANCE}.json\n}\n";
+    let global = "instance blue\nuse_pid_dir\nglobal_defs {\n process_names\n state_dump_file /run/blue.data\n \
+                  stats_dump_file /run/blue.stats\n json_dump_file /run/blue.json\n}\n";
     // Of two lines the one for this host holds.
     let more = "@one advert_int 2\n@^one advert_int 3";
     first.write(

@@ -29,7 +29,7 @@ block! {
         net_namespace_ipvs: Option<String> = ["net_namespace_ipvs"], WORD, "that of the process", no("start the daemon in the namespace: ip netns exec, or NetworkNamespacePath= in its unit");
         /// Makes sets in the namespace.
         namespace_with_ipsets: bool = ["namespace_with_ipsets"], FLAG, "off", no("no firewall rules are made");
-        /// The name of this daemon among several, for `${_INSTANCE}` below it and the names of files. Each wants a control socket of its own.
+        /// The name of this daemon among several, for the names of files. Each wants a control socket of its own.
         instance: Option<String> = ["instance"], WORD, "none", YES;
         /// Writes the process number to `/run/keepalived/keepalived.pid`, with `_` and the instance in its name.
         use_pid_dir: bool = ["use_pid_dir"], FLAG, "off", YES;

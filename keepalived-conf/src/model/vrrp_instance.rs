@@ -193,6 +193,7 @@ words! {
         /// Backup.
         Backup = ["BACKUP"],
     }
+    prevails Master
 }
 
 words! {
