@@ -213,6 +213,7 @@ impl VirtualAddress {
     }
 
     /// Whether the kernel may choose it as a source.
+    #[cfg(target_os = "linux")]
     pub(crate) fn is_preferred(&self) -> bool {
         self.preferred
             .unwrap_or_else(|| !(self.address.is_ipv6() && self.prefix_len == 128))
@@ -305,6 +306,7 @@ pub enum Broadcast {
 
 impl Broadcast {
     /// The broadcast address of `address` in a network of this prefix length.
+    #[cfg(target_os = "linux")]
     pub(crate) fn of(self, address: Ipv4Addr, prefix_len: u8) -> Option<Ipv4Addr> {
         let hosts = u32::MAX.checked_shr(prefix_len.into()).unwrap_or(0);
         match self {

@@ -253,6 +253,7 @@ impl VirtualRoute {
         self.tracked && self.expires.is_none()
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn scope(&self) -> Scope {
         if let Some(scope) = self.scope {
             return scope;

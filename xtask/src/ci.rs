@@ -6,9 +6,10 @@ use crate::process::Result;
 use crate::{checks, consumers, fuzz, instructions, test};
 
 pub(crate) fn run() -> Result {
-    let steps: [(&str, &dyn Fn() -> Result); 6] = [
+    let steps: [(&str, &dyn Fn() -> Result); 7] = [
         ("lint", &checks::lint),
         ("no-std", &checks::no_std),
+        ("elsewhere", &checks::elsewhere),
         ("package", &consumers::run),
         ("instructions", &|| {
             instructions::run(&instructions::Options::default())

@@ -41,7 +41,7 @@ enum Step {
     Lint,
     /// Build the crates that promise `no_std` for a target without an operating system
     NoStd,
-    /// Check what is there for systems that are not Linux, in a copy of the workspace (not part of `ci`)
+    /// Check, for another system than Linux, what is there for it
     Elsewhere,
     /// The proofs of `lvs-sched`'s concurrent parts, every interleaving (takes minutes, not part of `ci`)
     Loom,

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::checks::BARE_TARGET;
+use crate::checks::{BARE_TARGET, OTHER_TARGET};
 use crate::process::{Result, has_program, is_root, run};
 use crate::static_build::STATIC_TARGET;
 
@@ -39,8 +39,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("etcd-server", "etcd"),
 ];
 
-/// rustup targets: one without an operating system, one for static binaries.
-const TARGETS: &[&str] = &[BARE_TARGET, STATIC_TARGET];
+/// rustup targets: one without an operating system, one with another than Linux, one for static binaries.
+const TARGETS: &[&str] = &[BARE_TARGET, OTHER_TARGET, STATIC_TARGET];
 
 pub(crate) fn install() -> Result {
     let missing: Vec<&str> = DEBIAN
