@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Report, Verdict};
 use crate::environment::{Environment, FileKind};
-use crate::include;
+use crate::include::{self, Checks};
 use crate::lexer::{trimmed, without_comment, words};
 use crate::limits::{EXPANDED_LINE_BYTES, LINE_BYTES, Limits, SUBSTITUTIONS};
 use crate::options::Options;
@@ -26,6 +26,8 @@ pub(crate) struct Expander<'a> {
     lines: usize,
     bytes: usize,
     random: u64,
+    /// What `include_check` says.
+    checks: Checks,
     stopped: bool,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Expander<'a> {
             lines: 0,
             bytes: 0,
             random: options.random_seed.max(1),
+            checks: Checks::default(),
             stopped: false,
         };
         expander.open_main(main);
@@ -369,9 +372,11 @@ impl<'a> Expander<'a> {
         let Some(first) = found.first().filter(|word| !word.quoted) else {
             return true;
         };
-        let Some(strict) = include::keyword(&first.text) else {
+        let Some(checks) = include::keyword(&first.text) else {
+            self.learn_checks(&found);
             return true;
         };
+        let checks = checks.union(self.checks);
         // All that follows, quotation marks too, is one pattern.
         let rest = line.as_str().get(first.text.len()..).unwrap_or_default().trim();
         let Some(pattern) = found.get(1).filter(|_| !rest.is_empty()) else {
@@ -381,29 +386,76 @@ impl<'a> Expander<'a> {
             );
             return false;
         };
+        let place = found
+            .last()
+            .map_or(pattern.span, |last| pattern.span.to(last.span));
         let directory = self
             .files
             .last()
             .map(|file| file.directory.clone())
             .unwrap_or_default();
-        let paths = self.paths(rest, &directory);
-        if paths.is_empty() {
-            let missing = format!("no file matches `{rest}`");
-            let literal = !include::is_pattern(rest);
-            let diagnostic = match strict || literal {
-                true => Diagnostic::warning(pattern.span, missing)
-                    .advice("what it was to configure is not configured; remove the line or mend the path"),
-                false => Diagnostic::warning(pattern.span, missing),
-            };
-            let verdict = if strict { Verdict::Reports } else { Verdict::Silent };
-            let diagnostic = diagnostic.verdict(verdict);
-            self.report(diagnostic);
+        let mut paths = Vec::new();
+        let choices = include::braces(rest);
+        for choice in &choices {
+            let of_this = self.paths(choice, &directory);
+            if of_this.is_empty() {
+                // In a directory that is not there a pattern is not tried.
+                let whole = directory.join(choice);
+                let nowhere = whole
+                    .parent()
+                    .is_none_or(|parent| self.environment.kind(parent) == FileKind::Missing);
+                let kind = match (choices.len(), include::is_pattern(choice)) {
+                    (2.., _) => Checks::BRACE,
+                    (_, true) if !nowhere => Checks::WILDCARD,
+                    _ => Checks::MATCH,
+                };
+                self.no_match(choice, place, checks.contains(kind), kind);
+            }
+            paths.extend(of_this);
         }
         // The last to be pushed is the first to be read.
         for path in paths.iter().rev() {
-            self.open(path, pattern.span);
+            self.open(path, place);
         }
         false
+    }
+
+    fn no_match(&mut self, pattern: &str, place: Span, forbidden: bool, kind: Checks) {
+        let missing = format!("no file matches `{pattern}`");
+        let advice = "what it was to configure is not configured; remove the line or mend the path";
+        self.report(match (forbidden, kind) {
+            (true, _) => Diagnostic::error(place, missing)
+                .advice("`include_check` or the keyword itself forbids it; remove the line or mend the path")
+                // With the same exit status it ends here, too.
+                .verdict(Verdict::Security),
+            (false, Checks::WILDCARD) => Diagnostic::warning(place, missing).verdict(Verdict::Silent),
+            (false, _) => Diagnostic::warning(place, missing)
+                .advice(advice)
+                .verdict(Verdict::Silent),
+        });
+    }
+
+    /// `include_check` holds from where it stands.
+    fn learn_checks(&mut self, line: &[crate::lexer::Word]) {
+        let Some(place) = line.iter().position(|word| &*word.text == "include_check") else {
+            return;
+        };
+        let words = line.get(place.saturating_add(1)..).unwrap_or_default();
+        let words = words
+            .iter()
+            .map(|word| &*word.text)
+            .take_while(|word| *word != "}");
+        let (checks, unknown) = self.checks.changed(words);
+        self.checks = checks;
+        if let Some(unknown) = unknown {
+            let span = line.get(place).map(|word| word.span);
+            let message = format!("`{unknown}` is not known as `include_check`: it is ignored");
+            if let Some(span) = span {
+                self.report(
+                    Diagnostic::warning(span, message).advice("read, match, wildcard_match, brace_match"),
+                );
+            }
+        }
     }
 
     fn paths(&self, pattern: &str, directory: &Path) -> Vec<PathBuf> {

@@ -3,13 +3,68 @@
 /// With this every include keyword begins.
 pub(crate) const START: &str = "include";
 
-/// Whether a word is an include keyword, and whether finding nothing is always an error with it.
-pub(crate) fn keyword(word: &str) -> Option<bool> {
-    match word {
-        "include" => Some(false),
-        "includer" | "includem" | "includew" | "includeb" | "includea" => Some(true),
-        _ => None,
+/// What makes an include line an error, as a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checks(u8);
+
+impl Checks {
+    /// A file that cannot be read.
+    pub(crate) const READ: Self = Self(1);
+    /// A file without a pattern in its name that is not there.
+    pub(crate) const MATCH: Self = Self(2);
+    /// A pattern that matches nothing.
+    pub(crate) const WILDCARD: Self = Self(4);
+    /// One of several in braces that is not there.
+    pub(crate) const BRACE: Self = Self(8);
+    const ALL: Self = Self(15);
+
+    pub(crate) fn contains(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// After `include_check` with these words: all of them without any; `+` adds to what held before, `-` takes away.
+    /// The second is the first word that is not known.
+    pub(crate) fn changed<'a>(self, words: impl Iterator<Item = &'a str>) -> (Self, Option<&'a str>) {
+        let mut checks = None;
+        let mut unknown = None;
+        for word in words {
+            let known = match word.trim_start_matches(['+', '-']) {
+                // As the manual has it.
+                "read" | "readable" => Self::READ,
+                "match" => Self::MATCH,
+                "wildcard_match" => Self::WILDCARD,
+                "brace_match" => Self::BRACE,
+                _ => {
+                    unknown = unknown.or(Some(word));
+                    continue;
+                }
+            };
+            checks = Some(match word.chars().next() {
+                Some('+') => checks.unwrap_or(self).union(known),
+                Some('-') => Self(checks.unwrap_or(self).0 & !known.0),
+                _ => checks.unwrap_or_default().union(known),
+            });
+        }
+        let unchanged = if unknown.is_some() { self } else { Self::ALL };
+        (checks.unwrap_or(unchanged), unknown)
+    }
+}
+
+/// Whether a word is an include keyword, and what is an error with it in any case.
+pub(crate) fn keyword(word: &str) -> Option<Checks> {
+    Some(match word {
+        "include" => Checks::default(),
+        "includer" => Checks::READ,
+        "includem" => Checks::MATCH,
+        "includew" => Checks::MATCH.union(Checks::WILDCARD),
+        "includeb" => Checks::BRACE,
+        "includea" => Checks::ALL,
+        _ => return None,
+    })
 }
 
 pub(crate) fn is_pattern(path: &str) -> bool {
@@ -73,6 +128,20 @@ const MOST_PATHS: usize = 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checks_are_set_added_and_taken_away() {
+        let after = |words: &str| Checks::MATCH.changed(words.split_whitespace()).0;
+        assert_eq!(after(""), Checks::ALL);
+        assert_eq!(after("read"), Checks::READ);
+        assert_eq!(after("+read"), Checks::MATCH.union(Checks::READ));
+        assert_eq!(after("-match"), Checks::default());
+        assert_eq!(after("read brace_match"), Checks::READ.union(Checks::BRACE));
+        assert_eq!(
+            Checks::MATCH.changed(["elephant"].into_iter()),
+            (Checks::MATCH, Some("elephant"))
+        );
+    }
 
     #[test]
     fn braces_multiply() {

@@ -91,12 +91,8 @@ pub(super) fn route(context: &mut Context<'_>, route: &Route, is_ipv6: bool) -> 
     if let Some(preference) = &options.pref {
         built = built.router_preference(match preference.as_str() {
             "low" => RouterPreference::Low,
-            "medium" => RouterPreference::Medium,
             "high" => RouterPreference::High,
-            other => {
-                context.error(origin, format!("`{other}` is not low, medium or high"));
-                return None;
-            }
+            _ => RouterPreference::Medium,
         });
     }
     if let Some(seconds) = options.expires {
@@ -237,13 +233,9 @@ fn metrics(
             built = built.tuned(metric(number));
         }
     }
-    match options.features.as_deref() {
-        None => {}
-        Some("ecn") => built = built.tuned(RouteMetric::Features(1)),
-        Some(other) => {
-            context.error(origin, format!("no feature `{other}`: there is `ecn`"));
-            return None;
-        }
+    // Of any other the parser has said that it is ignored.
+    if options.features.as_deref() == Some("ecn") {
+        built = built.tuned(RouteMetric::Features(1));
     }
     if let Some(Locked { value, lock }) = &options.congctl {
         built = built.congestion_control(value, *lock);

@@ -149,16 +149,16 @@ block! {
         umask: Option<String> = ["umask"], text("octal number, or bits joined by `|`"), "022", no("the service manager sets it: UMask= of the unit");
         /// The start of what is random.
         random_seed: Option<u32> = ["random_seed"], int(0, 4_294_967_295), "the clock", YES;
-        /// Sees to it that a reload is checked before it is done. Always so here.
-        reload_check_config: Option<Raw> = ["reload_check_config"], text("[log file]"), "off", no("it is always so: a file with errors changes nothing");
+        /// Sees to it that a reload is checked before it is done. Always so here: a file with errors changes nothing, and is said in the log.
+        reload_check_config: Option<Raw> = ["reload_check_config"], text("[log file]"), "always on", YES;
         /// Reload at a time written in a file.
         reload_time_file: Option<String> = ["reload_time_file"], PATH, "none", RELOAD;
         /// Reload every day at that time.
         reload_repeat: bool = ["reload_repeat"], FLAG, "off", RELOAD;
         /// A file that is there while a configuration is read.
         reload_file: Option<Raw> = ["reload_file"], text("[path]"), "none", RELOAD;
-        /// Which missing includes are errors.
-        include_check: Option<Raw> = ["include_check"], text("[+-]read|match|wildcard_match|brace_match"), "none", no("an include without a pattern in it must exist, and one with a pattern need not");
+        /// Which missing includes are errors, from there on; all of them without a word.
+        include_check: Option<Raw> = ["include_check"], text("[+-]read|match|wildcard_match|brace_match"), "none", YES;
         /// Where flattened configurations are put.
         tmp_config_directory: Option<String> = ["tmp_config_directory"], PATH, "/tmp", no("no copies of the configuration are made");
         /// Where configurations are saved.

@@ -121,7 +121,9 @@ impl Route {
     pub fn is_left_out(&self) -> bool {
         let options = &self.options;
         let only_ipv6 = options.from.is_some() || options.pref.is_some() || options.expires.is_some();
-        options.as_to.is_some() || options.encap.is_some() || (only_ipv6 && !self.is_ipv6())
+        let preference = options.pref.as_deref();
+        let unknown = !matches!(preference, None | Some("low" | "medium" | "high"));
+        unknown || options.as_to.is_some() || options.encap.is_some() || (only_ipv6 && !self.is_ipv6())
     }
 
     /// Whether it is of IPv6, as far as it says so itself.

@@ -52,6 +52,33 @@ fn route(route: &Route, reader: &mut Reader<'_>) {
             Verdict::Reports,
         );
     }
+    for (word, said, known, instead) in [
+        ("features", &options.features, &["ecn"][..], "it is ignored"),
+        (
+            "ttl-propagate",
+            &options.ttl_propagate,
+            &["enabled", "disabled"],
+            "it counts as `disabled`",
+        ),
+        (
+            "pref",
+            &options.pref,
+            &["low", "medium", "high"],
+            "the route is left out",
+        ),
+    ] {
+        if let Some(said) = said
+            && !known.contains(&said.as_str())
+        {
+            reader.of_entry(
+                options.origin,
+                Severity::Warning,
+                format!("`{said}` is not known as `{word}`: {instead}"),
+                known.join(", "),
+                Verdict::Reports,
+            );
+        }
+    }
     for (word, said) in [
         ("from", options.from.is_some()),
         ("pref", options.pref.is_some()),
