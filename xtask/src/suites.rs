@@ -86,7 +86,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         package: "ha-daemon",
         binary: "balance_proxy",
-        needs: &[Need::Root, Need::Program("prlimit")],
+        needs: &[Need::Root, Need::Program("prlimit"), Need::Program("setpriv")],
     },
     Suite {
         package: "ha-daemon",

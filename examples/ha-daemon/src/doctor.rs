@@ -69,6 +69,12 @@ fn privileges(findings: &mut Findings) {
             false,
         ),
         (14, "CAP_IPC_LOCK", "the memory cannot be locked", false),
+        (
+            10,
+            "CAP_NET_BIND_SERVICE",
+            "the embedded proxy cannot listen on ports below 1024",
+            false,
+        ),
     ] {
         if effective & (1 << bit) == 0 {
             let text = format!("{name} is missing: {what}");

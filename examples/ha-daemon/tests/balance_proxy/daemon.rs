@@ -15,12 +15,17 @@ pub(crate) struct Daemon<'a> {
 
 impl<'a> Daemon<'a> {
     pub(crate) fn start(host: &'a Namespace, configuration: &str) -> Self {
+        Self::start_with(host, configuration, &[])
+    }
+
+    /// With no other capabilities than these, if there are any.
+    pub(crate) fn start_with(host: &'a Namespace, configuration: &str, capabilities: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("ha-daemon-proxy-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&directory).unwrap();
-        let child = launch(host, &directory, configuration);
+        let child = launch(host, &directory, configuration, capabilities);
         Self {
             host,
             child,
@@ -30,7 +35,7 @@ impl<'a> Daemon<'a> {
 
     /// Starts again what was killed.
     pub(crate) fn start_again(&mut self, configuration: &str) {
-        self.child = launch(self.host, &self.directory, configuration);
+        self.child = launch(self.host, &self.directory, configuration, &[]);
     }
 
     pub(crate) fn kill(&mut self) {
@@ -99,13 +104,30 @@ impl<'a> Daemon<'a> {
 /// Where each shows its status, in a network of its own.
 const PAGE: &str = "127.0.0.1:9112";
 
-fn launch(host: &Namespace, directory: &std::path::Path, configuration: &str) -> Child {
+fn launch(
+    host: &Namespace,
+    directory: &std::path::Path,
+    configuration: &str,
+    capabilities: &[&str],
+) -> Child {
     std::fs::write(directory.join("a.conf"), configuration).unwrap();
     let log = std::fs::File::options()
         .create(true)
         .append(true)
         .open(directory.join("log"));
-    let mut command = host.command(env!("CARGO_BIN_EXE_ha-daemon"));
+    let program = env!("CARGO_BIN_EXE_ha-daemon");
+    let mut command = match capabilities {
+        [] => host.command(program),
+        some => {
+            let mut command = host.command("setpriv");
+            let names = some
+                .iter()
+                .map(|name| name.trim_start_matches("CAP_").to_lowercase());
+            let set: String = names.map(|name| format!(",+{name}")).collect();
+            command.args(["--bounding-set", &format!("-all{set}"), program]);
+            command
+        }
+    };
     let command = command
         .current_dir(directory)
         .args(["run", "-f", "a.conf", "--control", "sock"]);

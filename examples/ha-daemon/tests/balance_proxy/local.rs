@@ -91,6 +91,29 @@ fn a_real_server_that_refuses_clients_is_checked_at_once() {
     });
 }
 
+/// Port 80 of the proxy is for who may open it.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn the_capabilities_of_the_unit_and_of_the_container_are_enough() {
+    let unit = include_str!("../../ha-daemon.service")
+        .lines()
+        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let unit: Vec<&str> = unit.unwrap().split(' ').collect();
+    let container: Vec<&str> = include_str!("../../Dockerfile")
+        .split("--cap-add ")
+        .skip(1)
+        .filter_map(|rest| rest.split_whitespace().next())
+        .collect();
+    assert!(unit.len() > 5 && container.len() > 3, "{unit:?} {container:?}");
+    for capabilities in [unit, container] {
+        let host = &Namespace::new().unwrap();
+        let _a = RealServer::start(host, "a", address(1));
+        let daemon = Daemon::start_with(host, &configuration(&[1]), &capabilities);
+        wait_for(host, "a");
+        assert_eq!(daemon.ask(&["stop"]), "stopped\n");
+    }
+}
+
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn real_servers_leave_return_drain_and_are_added() {
