@@ -170,9 +170,8 @@ fn serve(
                 Ok(()) => Response::Changes(vec!["stopped".to_owned()]),
                 Err(error) => Response::Error(error.to_string()),
             });
-            // The answer is on its way through the thread of the client.
-            std::thread::sleep(LAST_WORD);
         }
+        // Not before the thread of the client has passed the answer on.
         drop(control_server);
         stopped?;
         return Ok(End::Stopped);

@@ -6,9 +6,9 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -21,10 +21,11 @@ use crate::persist::persist;
 /// Listens on a control socket and answers from a thread per client.
 ///
 /// The socket has mode 0600, and only root and the user the daemon runs as are answered. Dropping the server closes and
-/// removes the socket; clients that wait for events are let go.
+/// removes the socket; whoever has asked something is answered first, and clients that wait for events are let go.
 pub struct ControlServer {
     path: PathBuf,
     stop: Arc<AtomicBool>,
+    answers: Arc<Answers>,
     /// Held for as long as the server lives: it is what a second instance finds taken.
     _lock: File,
 }
@@ -47,13 +48,20 @@ impl ControlServer {
         };
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let answers = Arc::new(Answers::default());
+        let counted = Arc::clone(&answers);
         std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || persist("the control socket", || accept(&listener, &control, &stopped)))
+            .spawn(move || {
+                persist("the control socket", || {
+                    accept(&listener, &control, &stopped, &counted);
+                });
+            })
             .map_err(Error::system("cannot start a thread for the control socket"))?;
         Ok(Self {
             path,
             stop,
+            answers,
             _lock: lock,
         })
     }
@@ -65,6 +73,8 @@ impl Drop for ControlServer {
         // Wakes the thread that accepts.
         let _ = UnixStream::connect(&self.path);
         let _ = std::fs::remove_file(&self.path);
+        // The process may end next, and whoever asked it to waits for the answer.
+        self.answers.wait();
     }
 }
 
@@ -117,7 +127,12 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn accept(listener: &UnixListener, control: &Arc<dyn Control>, stop: &Arc<AtomicBool>) {
+fn accept(
+    listener: &UnixListener,
+    control: &Arc<dyn Control>,
+    stop: &Arc<AtomicBool>,
+    answers: &Arc<Answers>,
+) {
     let clients = Arc::new(AtomicUsize::new(0));
     loop {
         let stream = listener.accept();
@@ -141,11 +156,11 @@ fn accept(listener: &UnixListener, control: &Arc<dyn Control>, stop: &Arc<Atomic
             continue;
         };
         let control = Arc::clone(control);
-        let stop = Arc::clone(stop);
+        let (stop, answers) = (Arc::clone(stop), Arc::clone(answers));
         let spawned = std::thread::Builder::new()
             .name("control-client".to_owned())
             .spawn(move || {
-                if let Err(error) = serve(&stream, control.as_ref(), &stop) {
+                if let Err(error) = serve(&stream, control.as_ref(), &stop, &answers) {
                     tracing::debug!(%error, "a client of the control socket went away");
                 }
                 drop(place);
@@ -173,7 +188,7 @@ fn is_allowed(stream: &UnixStream) -> bool {
     }
 }
 
-fn serve(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool) -> io::Result<()> {
+fn serve(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool, answers: &Answers) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(SLOW))?;
@@ -190,9 +205,13 @@ fn serve(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool) -> io::R
         if line.last() != Some(&b'\n') && line.len() as u64 >= LONGEST_REQUEST {
             return answer(stream, &Response::Error("the request is too long".to_owned()));
         }
-        match serde_json::from_slice(&line) {
+        let request = serde_json::from_slice(&line);
+        if let Ok(Request::Watch) = request {
+            return watch(stream, control, stop);
+        }
+        let _pending = answers.begin();
+        match request {
             Ok(Request::Status) => answer(stream, &Response::Status(Box::new(control.status())))?,
-            Ok(Request::Watch) => return watch(stream, control, stop),
             Ok(request) => answer(stream, &control.execute(request))?,
             Err(error) => answer(stream, &Response::Error(format!("not a request: {error}")))?,
         }
@@ -238,6 +257,38 @@ fn answer(mut stream: &UnixStream, response: &Response) -> io::Result<()> {
     let mut line = serde_json::to_vec(response).map_err(io::Error::other)?;
     line.push(b'\n');
     stream.write_all(&line)
+}
+
+/// Those who have asked and not been answered yet.
+#[derive(Default)]
+struct Answers {
+    pending: Mutex<usize>,
+    none_left: Condvar,
+}
+
+struct Pending<'a>(&'a Answers);
+
+impl Answers {
+    fn begin(&self) -> Pending<'_> {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Pending(self)
+    }
+
+    /// Waits until all are answered, or are too slow for it.
+    fn wait(&self) {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(
+            self.none_left
+                .wait_timeout_while(pending, SLOW, |pending| *pending > 0),
+        );
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        *self.0.pending.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.none_left.notify_all();
+    }
 }
 
 /// One of the places for clients; given back when dropped.
@@ -315,6 +366,43 @@ mod tests {
             client.ask(&Request::Reload).unwrap(),
             Response::Changes(vec!["Reload".to_owned()])
         );
+    }
+
+    /// One whose answer takes until it is let go, and who says that it was asked.
+    struct Held(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
+
+    impl Control for Held {
+        fn status(&self) -> Status {
+            Status::default()
+        }
+
+        fn watch(&self) -> Option<mpsc::Receiver<Event>> {
+            None
+        }
+
+        fn execute(&self, _: Request) -> Response {
+            self.1.send(()).unwrap();
+            self.0.lock().unwrap().recv().unwrap();
+            Response::Changes(vec!["stopped".to_owned()])
+        }
+    }
+
+    /// The process may end when the server is gone.
+    #[test]
+    fn whoever_asked_last_is_answered_before_the_server_is_gone() {
+        let path = socket("last");
+        let (let_go, held) = mpsc::channel();
+        let (asked, is_asked) = mpsc::channel();
+        let server = ControlServer::start(&path, Arc::new(Held(Mutex::new(held), asked))).unwrap();
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"{\"command\":\"stop\"}\n").unwrap();
+        is_asked.recv().unwrap();
+        let_go.send(()).unwrap();
+        drop(server);
+        client.set_nonblocking(true).unwrap();
+        let mut answer = [0; 64];
+        let length = client.read(&mut answer).unwrap();
+        assert_eq!(answer[..length], *b"{\"changes\":[\"stopped\"]}\n");
     }
 
     #[test]
