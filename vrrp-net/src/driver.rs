@@ -37,7 +37,7 @@ pub struct Driver {
     router: Election,
     table: LinkTable,
     slots: Vec<Slot>,
-    seats: HashMap<u64, Seat>,
+    seats: HashMap<u64, Box<Seat>>,
     by_router: HashMap<RouterId, u64>,
     /// Whose each address is that moves.
     moving: HashMap<IpAddr, Vec<u64>>,
@@ -188,7 +188,7 @@ impl Driver {
             told_deaf: false,
         };
         self.by_router.insert(router, key);
-        self.seats.insert(key, seat);
+        self.seats.insert(key, Box::new(seat));
         self.find_native(key);
         self.note_addresses(key);
         // What is known of its interface comes first: a member that has not heard of it yet would be a fault of the others.
