@@ -1,6 +1,7 @@
 //! Statements to values: what every block, list and value shares while it is read.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::diagnostic::{Diagnostic, Report, Severity, Verdict};
 use crate::environment::Environment;
@@ -16,7 +17,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) options: &'a Options,
     report: &'a mut Report,
     /// Where the keywords of each block stood, by the block's own place.
-    marks: HashMap<(Option<Span>, &'static str), Span>,
+    marks: HashMap<(Option<Span>, &'static str), Span, BuildHasherDefault<PlaceHasher>>,
     block: Origin,
     /// Inside a block that is not supported as a whole, its keywords are not reported one by one.
     quiet: u32,
@@ -32,7 +33,7 @@ impl<'a> Reader<'a> {
             environment,
             options,
             report,
-            marks: HashMap::new(),
+            marks: HashMap::default(),
             block: Origin(None),
             quiet: 0,
         }
@@ -300,3 +301,31 @@ impl<'a> Words<'a> {
 
 /// keepalived goes on without the values of these, and ends at once without that of any other.
 const REPORTED_WITHOUT_VALUE: [&str; 2] = ["router_id", "script_user"];
+
+/// Of places in a text, of which there is one for each line: nobody but its author can choose them badly.
+#[derive(Default)]
+struct PlaceHasher(u64);
+
+impl PlaceHasher {
+    fn mix(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for PlaceHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let number = part.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            self.mix(number);
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.mix(number.into());
+    }
+
+    fn finish(&self) -> u64 {
+        // What was multiplied is best at its upper end.
+        self.0.rotate_left(26)
+    }
+}

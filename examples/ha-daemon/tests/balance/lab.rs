@@ -367,4 +367,6 @@ const FIXTURES: &[(&str, &str)] = &[
     ),
     ("keywords.conf", include_str!("../fixtures/ipvs/keywords.conf")),
     ("keywords.rules", include_str!("../fixtures/ipvs/keywords.rules")),
+    ("probes.conf", include_str!("../fixtures/ipvs/probes.conf")),
+    ("probes.rules", include_str!("../fixtures/ipvs/probes.rules")),
 ];

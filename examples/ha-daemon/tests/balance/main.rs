@@ -7,6 +7,7 @@ mod chaos;
 mod checkers;
 mod clock;
 mod lab;
+mod probed;
 mod reload;
 mod roles;
 mod scale;

@@ -1,10 +1,12 @@
 //! What this program plays on the hosts: real servers and clients.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use crate::probed;
 
 /// The variable that names the role.
 const ROLE: &str = "BALANCE_ROLE";
@@ -18,7 +20,7 @@ pub(crate) fn play() -> bool {
     };
     match role.split(' ').collect::<Vec<_>>()[..] {
         ["serve", name] => serve(name),
-        ["web"] => web(),
+        ["probed"] => probed::serve(),
         ["pages", port, answers] => pages(port.parse().unwrap(), answers),
         ["door", port, shut] => door(port.parse().unwrap(), Path::new(shut)),
         ["hear", path] => hear(path),
@@ -65,20 +67,6 @@ fn serve(name: &str) {
             });
         }
     });
-}
-
-/// A web server that says `ok`.
-fn web() {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).unwrap();
-    for mut stream in listener.incoming().flatten() {
-        std::thread::spawn(move || {
-            // Nothing comes from a check that only connects.
-            let mut request = [0; 4096];
-            if stream.read(&mut request).is_ok_and(|length| length > 0) {
-                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
-            }
-        });
-    }
 }
 
 /// A web server that gives every client the same answers, one after the other, and the last one for ever: `+` is right, `-`

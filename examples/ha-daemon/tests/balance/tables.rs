@@ -56,7 +56,11 @@ impl Shown {
 fn settles(host: &Host, daemon: Daemon, name: &str) {
     let expected = Shown::by_rules(fixture(&format!("{name}.rules")));
     let script = host.write("script", "exit $1\n");
-    let config = fixture(&format!("{name}.conf")).replace("SCRIPT", &format!("/bin/sh {script}"));
+    host.write("three", "3\n");
+    host.write("none", "0\n");
+    let config = fixture(&format!("{name}.conf"))
+        .replace("SCRIPT", &format!("/bin/sh {script}"))
+        .replace("FOLDER", &host.path(""));
     let mut running = host.daemon(daemon, &config);
     let deadline = Instant::now() + Duration::from_secs(120);
     let mut right = 0;
@@ -84,13 +88,14 @@ fn all(daemon: Daemon) {
     let real = segment.host("real", &["10.87.0.1/16"]);
     // All that is refused is told: a check of a datagram takes silence for success.
     real.sysctl("ipv4/icmp_ratelimit", 0);
-    let _server = real.play("web");
-    until("the web server to listen", || {
+    let _server = real.play("probed");
+    until("the servers to listen", || {
         real.done(&["cat", "/proc/net/tcp"])
             .contains(":0050 00000000:0000 0A")
     });
     settles(&director, daemon, "keywords");
     settles(&director, daemon, "checks");
+    settles(&director, daemon, "probes");
     settles(&director, daemon, "both");
     // Somebody else's row, for `lvs_flush`.
     let foreign = parse_rules("-A -t 10.88.200.1:80 -s rr").unwrap();
