@@ -93,7 +93,6 @@ impl Runner {
         let out = state.found_out(&servers, &plan);
         let mut told = state.configure(servers, plan, active, &out)?;
         told.extend(state.aim_checks(&out));
-        state.suspend();
         // What was already refused is no news of this change.
         state.refused.clear();
         let extent = match state.begun {
@@ -263,7 +262,11 @@ impl Core {
             }
             next_turn = now + SHORT;
             let mut state = self.lock();
-            state.suspend();
+            let told = state.suspend();
+            if !told.is_empty() {
+                state.apply(Extent::Changed);
+                self.tell(&state, told);
+            }
             if state.begun && (state.stale || now >= next_look) {
                 state.apply(Extent::Whole);
                 let end = Instant::now();

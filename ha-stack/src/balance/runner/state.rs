@@ -136,12 +136,18 @@ impl State {
         // New targets are not suspended, whatever was so before.
         self.suspended.clear();
         // What is known of the others has been learned, or is on its way.
+        let mut told = self.suspend();
         let new = diff.added.iter().chain(&diff.changed);
-        new.flat_map(|target| self.learn(target)).collect()
+        told.extend(new.flat_map(|target| self.learn(target)));
+        told
     }
 
     /// Takes in what is believed of one real server.
     pub(super) fn learn(&mut self, target: &Target) -> Vec<Happening> {
+        if self.suspended.contains(&target.0) {
+            // An attempt that had begun before says nothing.
+            return Vec::new();
+        }
         let Some(status) = self.checker.as_ref().and_then(|checker| checker.status(target)) else {
             return Vec::new();
         };
@@ -183,9 +189,13 @@ impl State {
         }
     }
 
-    /// Suspends the checks of virtual servers whose address is not on this host, and resumes the others.
-    pub(super) fn suspend(&mut self) {
-        let Some(checker) = &self.checker else { return };
+    /// Suspends the checks of virtual servers whose address is not on this host, and resumes the others. Takes in what is
+    /// known of those.
+    pub(super) fn suspend(&mut self) -> Vec<Happening> {
+        let Some(checker) = &self.checker else {
+            return Vec::new();
+        };
+        let mut resumed = Vec::new();
         for server in self.balancer.servers() {
             let Some(address) = server.plan.suspended_without else {
                 continue;
@@ -195,13 +205,18 @@ impl State {
                 continue;
             }
             for real in &server.reals {
-                checker.suspend(&(Arc::clone(&server.plan.name), real.plan.address), suspend);
+                let target = (Arc::clone(&server.plan.name), real.plan.address);
+                checker.suspend(&target, suspend);
+                if !suspend {
+                    resumed.push(target);
+                }
             }
             match suspend {
                 true => self.suspended.insert(Arc::clone(&server.plan.name)),
                 false => self.suspended.remove(&server.plan.name),
             };
         }
+        resumed.iter().flat_map(|target| self.learn(target)).collect()
     }
 
     /// Makes the data plane equal to what is decided. At the end, when it has been emptied, nothing is put into it any more:
