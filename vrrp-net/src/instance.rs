@@ -34,6 +34,7 @@ pub struct Instance {
     pub(crate) routes: Vec<Arc<VirtualRoute>>,
     pub(crate) rules: Vec<Arc<VirtualRule>>,
     pub(crate) virtual_mac: Option<VirtualMac>,
+    pub(crate) link_prefix: Option<String>,
     pub(crate) source: Option<IpAddr>,
     pub(crate) track_source: bool,
     pub(crate) hop_limit: Option<u8>,
@@ -65,6 +66,7 @@ impl Instance {
             routes: Vec::new(),
             rules: Vec::new(),
             virtual_mac: None,
+            link_prefix: None,
             source: None,
             track_source: false,
             hop_limit: None,
@@ -159,6 +161,15 @@ impl Instance {
     #[must_use]
     pub fn virtual_mac(mut self, mac: VirtualMac) -> Self {
         self.virtual_mac = Some(mac);
+        self
+    }
+
+    /// How the names of those interfaces with a virtual MAC begin that carry nothing but addresses
+    /// ([`VirtualMac::everywhere`], [`VirtualAddress::virtual_mac`]): `PREFIX.VRID`, numbered where that is taken, at most 15
+    /// bytes in all. The default is `vrrp` (keepalived's `vmac_addr_prefix`).
+    #[must_use]
+    pub fn virtual_link_prefix(mut self, prefix: &str) -> Self {
+        self.link_prefix = Some(prefix.into());
         self
     }
 

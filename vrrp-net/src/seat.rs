@@ -98,17 +98,19 @@ impl Seat {
             let given = spec
                 .and_then(|spec| spec.name.clone())
                 .filter(|_| links.is_empty());
+            let is_own = spec.is_some() && links.is_empty();
+            let prefix = instance.link_prefix.as_deref().filter(|_| !is_own);
+            let prefix = prefix.unwrap_or("vrrp");
             let name = given.unwrap_or_else(|| {
                 let free =
                     |name: &String| !is_taken(name, mac) && links.iter().all(|link| link.name != *name);
-                let plain = match of {
-                    AddressFamily::Ipv4 => format!("vrrp.{}", vrid.get()),
-                    AddressFamily::Ipv6 => format!("vrrp6.{}", vrid.get()),
+                let family = match of {
+                    AddressFamily::Ipv4 => "",
+                    AddressFamily::Ipv6 => "6",
                 };
-                let numbered = (1..MAX_LINKS).map(|number| match of {
-                    AddressFamily::Ipv4 => format!("vrrp{number}.{}", vrid.get()),
-                    AddressFamily::Ipv6 => format!("vrrp6{number}.{}", vrid.get()),
-                });
+                let plain = format!("{prefix}{family}.{}", vrid.get());
+                let numbered =
+                    (1..MAX_LINKS).map(|number| format!("{prefix}{family}{number}.{}", vrid.get()));
                 let first = plain.clone();
                 std::iter::once(plain).chain(numbered).find(free).unwrap_or(first)
             });
@@ -322,3 +324,35 @@ const SECOND: u64 = 1_000_000_000;
 const MAX_LINKS: u8 = 100;
 /// A host whose configuration lock is held up for a moment must not lose its address.
 const SHORTEST_LEASE: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use vrrp_proto::Vrid;
+
+    use super::*;
+    use crate::VirtualMac;
+
+    fn names(instance: &Instance, taken: &[&str]) -> Vec<String> {
+        let parameters = instance.to_parameters().unwrap();
+        let links = Seat::virtual_links(instance, &parameters, &|name, _| taken.contains(&name));
+        links.into_iter().map(|link| link.name).collect()
+    }
+
+    #[test]
+    fn links_are_named_by_their_family_and_what_they_carry() {
+        let instance = Instance::new("test", "eth0", Vrid::new(7).unwrap())
+            .virtual_mac(VirtualMac::standard().everywhere())
+            .address("10.0.0.1/24".parse().unwrap())
+            .address("10.0.1.1/24".parse::<VirtualAddress>().unwrap().device("eth1"))
+            .address("fd00::1/64".parse::<VirtualAddress>().unwrap().excluded());
+        assert_eq!(names(&instance, &[]), ["vrrp.7", "vrrp1.7", "vrrp6.7"]);
+        assert_eq!(
+            names(&instance, &["vrrp.7", "vrrp6.7"]),
+            ["vrrp1.7", "vrrp2.7", "vrrp61.7"]
+        );
+        // That of its own interface is not one that carries addresses only.
+        let prefixed = instance.virtual_link_prefix("addr");
+        assert_eq!(names(&prefixed, &[]), ["vrrp.7", "addr.7", "addr6.7"]);
+        assert_eq!(names(&prefixed, &["addr.7"]), ["vrrp.7", "addr1.7", "addr6.7"]);
+    }
+}
