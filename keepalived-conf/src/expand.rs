@@ -274,10 +274,10 @@ impl<'a> Expander<'a> {
 
     fn start_sequence(&mut self, line: &Text, bindings: &Bindings) {
         let Some(close) = line.as_str().find(')') else {
-            self.report(Diagnostic::error(
-                line.whole(),
-                "`)` missing: the line is ignored",
-            ));
+            self.report(
+                Diagnostic::error(line.whole(), "`)` missing: the line is ignored")
+                    .advice("close the sequence on the same line"),
+            );
             return;
         };
         let mut head = line.slice(0..close.saturating_add(1));
@@ -382,6 +382,7 @@ impl<'a> Expander<'a> {
         let Some(pattern) = found.get(1).filter(|_| !rest.is_empty()) else {
             self.report(
                 Diagnostic::error(first.span, format!("`{}` without a file", first.text))
+                    .advice("name a file or a pattern after it")
                     .verdict(Verdict::GivesUp),
             );
             return false;

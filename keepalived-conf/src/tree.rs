@@ -72,7 +72,11 @@ pub(crate) fn read(expander: &mut Expander<'_>, most_deep: usize) -> Vec<Stateme
             match piece {
                 Piece::Words(text) => {
                     if text.as_str().contains(char::REPLACEMENT_CHARACTER) {
-                        expander.report(Diagnostic::error(text.whole(), "this is not UTF-8 text"));
+                        expander.report(
+                            Diagnostic::error(text.whole(), "this is not UTF-8 text").advice(
+                                "save the file as UTF-8, or see whether it is a configuration at all",
+                            ),
+                        );
                     }
                     current.push(Statement::new(&text));
                 }
@@ -86,7 +90,10 @@ pub(crate) fn read(expander: &mut Expander<'_>, most_deep: usize) -> Vec<Stateme
                     }
                     let anonymous = current.last().is_none_or(|last| last.block.is_some());
                     if anonymous {
-                        expander.report(Diagnostic::error(span, "a block without a keyword before it"));
+                        expander.report(
+                            Diagnostic::error(span, "a block without a keyword before it")
+                                .advice("write what the block is before its `{`"),
+                        );
                     }
                     open.push(Open {
                         before: std::mem::take(&mut current),
@@ -106,7 +113,7 @@ pub(crate) fn read(expander: &mut Expander<'_>, most_deep: usize) -> Vec<Stateme
     for block in &open {
         let keyword = block.before.last().map_or("", Statement::keyword);
         let message = format!("the block of `{keyword}` that begins here is never closed: `}}` missing");
-        expander.report(Diagnostic::error(block.span, message));
+        expander.report(Diagnostic::error(block.span, message).advice("add a `}` where it is to end"));
     }
     close_all(open, current)
 }

@@ -293,3 +293,84 @@ fn random_bytes_are_never_a_configuration() {
         );
     }
 }
+
+#[test]
+fn every_error_has_a_place_and_advice() {
+    let r = |lines: &str| {
+        format!(
+            "vrrp_instance A {{\ninterface eth0\nvirtual_router_id 51\n{lines}\nvirtual_ipaddress {{\n10.0.0.1\n}}\n}}\n"
+        )
+    };
+    let mut all: Vec<String> = [
+        "vrrp_instance A {\n",
+        "}\n",
+        "{\n}\n",
+        "vrrp_instance {\n}\n",
+        "vrrp_instance A B {\n}\n",
+        "vrrp_instance A\n",
+        "vrrp_instanc A {\n}\n",
+        "vrrp_instance A {\ninterface eth0\nvirtual_ipaddress {\n10.0.0.1\n}\n}\n",
+        "vrrp_instance A {\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n}\n",
+        "include\n",
+        "~SEQ(N,x) y\n",
+        "~LST(\n",
+        "\u{fffd}\u{1}\n",
+        "vrrp_script s {\n}\n",
+        "vrrp_sync_group G {\ngroup {\nnone\n}\n}\n",
+        "virtual_server 10.0.0.300 80 {\n}\n",
+        "virtual_server 10.0.0.1 99999 {\n}\n",
+        "virtual_server group none {\nreal_server 10.0.0.2 80 {\n}\n}\n",
+    ]
+    .map(String::from)
+    .to_vec();
+    all.push(r("") + &r(""));
+    all.push(r("") + &r("").replace("instance A", "instance B"));
+    for lines in [
+        "virtual_router_id 300",
+        "virtual_router_id x",
+        "virtual_router_id",
+        "priority 256",
+        "priority 0",
+        "prioriti 5",
+        "advert_int x",
+        "advert_int 300",
+        "interface",
+        "version 4",
+        "nopreempt\npreempt",
+        "authentication {\nauth_type PASS\n}",
+        "authentication {\nauth_type AH\nauth_pass x\n}",
+        "authentication {\nauth_pass x\n}",
+        "virtual_ipaddress {\n10.0.0.300\n}",
+        "virtual_ipaddress {\n10.0.0.3/33\n}",
+        "virtual_ipaddress {\nfd00::1\n}",
+        "virtual_ipaddress 10.0.0.2",
+        "unicast_peer {\n10.0.0.x\n}",
+        "mcast_src_ip 1.2.3",
+        "track_script {\nnone\n}",
+        "unicast_src_ip fd00::1",
+        "virtual_ipadress {\n10.0.0.2\n}",
+        "notify_master \"/bin/true",
+        "virtual_routes {\nvia 10.0.0.1\n}",
+        "preempt_delay 2000",
+    ] {
+        all.push(r(lines));
+    }
+    for text in &all {
+        let (_, report) = keepalived_conf::Configuration::parse(text);
+        let errors = report
+            .diagnostics()
+            .iter()
+            .filter(|each| each.severity == keepalived_conf::Severity::Error);
+        let mut count = 0;
+        for error in errors {
+            assert!(
+                error.span.is_some() && error.advice.is_some(),
+                "{}: {text}",
+                error.message
+            );
+            count += 1;
+        }
+        assert!(count > 0, "{text}");
+        assert_eq!(report.exit_code(false), 1, "{text}");
+    }
+}

@@ -194,7 +194,9 @@ fn source(router: &VrrpInstance, reader: &mut Reader<'_>) {
             && address.is_ipv6() != router.is_ipv6()
         {
             let message = format!("{address} is not {family}, as the virtual addresses are");
-            reader.at(router.origin, keyword, Severity::Error, message, "");
+            let advice =
+                "use an address of that family, or put the virtual addresses into another virtual router";
+            reader.at(router.origin, keyword, Severity::Error, message, advice);
         }
     }
     if let Some(group) = router.mcast_dst_ip
