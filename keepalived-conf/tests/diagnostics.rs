@@ -356,11 +356,11 @@ fn every_error_has_a_place_and_advice() {
         all.push(r(lines));
     }
     for text in &all {
-        let (_, report) = keepalived_conf::Configuration::parse(text);
+        let (_, report) = Configuration::parse(text);
         let errors = report
             .diagnostics()
             .iter()
-            .filter(|each| each.severity == keepalived_conf::Severity::Error);
+            .filter(|each| each.severity == Severity::Error);
         let mut count = 0;
         for error in errors {
             assert!(
