@@ -386,7 +386,7 @@ fn each_keyword_is_said_in_a_file_or_there_is_a_reason() {
             let is_said =
                 |spelling: &&str| lines.contains_key(&((*block).to_owned(), (**spelling).to_owned()));
             assert!(
-                keyword.spellings.iter().any(|spelling| is_said(spelling)),
+                keyword.spellings.iter().any(is_said),
                 "{word} of {block} is not said in {file}.conf"
             );
         }
