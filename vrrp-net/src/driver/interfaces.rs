@@ -33,6 +33,12 @@ impl Driver {
         self.slots.iter().position(|slot| slot.index == Some(index))
     }
 
+    /// The virtual routers of a slot.
+    fn seats_of(&self, place: usize) -> Vec<u64> {
+        let seats = self.seats.values().filter(|seat| seat.slot == place);
+        seats.map(|seat| seat.key).collect()
+    }
+
     /// The slot of an interface, made when it is first named.
     pub(super) fn slot(&mut self, name: &str) -> usize {
         if let Some(place) = self.slots.iter().position(|slot| slot.name == name) {
@@ -88,13 +94,7 @@ impl Driver {
             }
         }
         self.listen(place);
-        let keys: Vec<_> = self
-            .seats
-            .values()
-            .filter(|seat| seat.slot == place)
-            .map(|seat| seat.key)
-            .collect();
-        for key in keys {
+        for key in self.seats_of(place) {
             if let Some(event) = event {
                 self.publish(key, now, event);
             }
@@ -290,13 +290,7 @@ impl Driver {
                 self.cannot_listen(place, errno);
             }
         }
-        let keys: Vec<_> = self
-            .seats
-            .values()
-            .filter(|seat| seat.slot == place)
-            .map(|seat| seat.key)
-            .collect();
-        for key in keys {
+        for key in self.seats_of(place) {
             self.refresh_seat(key, now);
         }
     }
