@@ -30,5 +30,4 @@ pub mod svg;
 mod sys;
 #[cfg(target_os = "linux")]
 pub mod witness;
-#[cfg_attr(not(target_os = "linux"), path = "world/elsewhere.rs")]
 pub mod world;

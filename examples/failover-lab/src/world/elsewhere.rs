@@ -1,28 +1,11 @@
-//! Where the laboratory may build: nowhere, on a system that is not Linux. It tells its story in memory.
+//! On a system that is not Linux: nowhere. The story is told in memory.
 
 use std::io;
 use std::process::ExitCode;
 
+use super::{Entered, World};
 use crate::plan::{Kind, Plan};
 use crate::story::Record;
-
-/// Whether there are namespaces to build in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum World {
-    /// Yes.
-    Free,
-    /// No, and why not.
-    Forbidden(String),
-}
-
-/// What became of [`enter`].
-#[derive(Debug)]
-pub enum Entered {
-    /// Go on in this process.
-    Here(World),
-    /// Another process of ours has done everything, and this is how it ended.
-    Done(ExitCode),
-}
 
 /// Finds out.
 #[must_use]

@@ -1,9 +1,10 @@
-//! Where the laboratory may build: as root right here, as anybody else in namespaces of their own.
+//! On Linux: as root right here, as anybody else in namespaces of their own.
 
 use std::io;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use super::{Entered, World};
 use crate::director::{DIRECT, Director, direct};
 use crate::lab;
 use crate::measure::Programs;
@@ -11,24 +12,6 @@ use crate::namespace::Namespace;
 use crate::plan::{Kind, Plan};
 use crate::story::Record;
 use crate::sys;
-
-/// Whether there are namespaces to build in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum World {
-    /// Yes.
-    Free,
-    /// No, and why not.
-    Forbidden(String),
-}
-
-/// What became of [`enter`].
-#[derive(Debug)]
-pub enum Entered {
-    /// Go on in this process.
-    Here(World),
-    /// Another process of ours has done everything, and this is how it ended.
-    Done(ExitCode),
-}
 
 /// Finds out, and as an ordinary user moves into namespaces of one's own: this program is run again inside.
 ///
