@@ -28,6 +28,8 @@ pub(crate) struct Expander<'a> {
     random: u64,
     /// What `include_check` says.
     checks: Checks,
+    /// For lines that stand in no sequence.
+    unbound: Bindings,
     stopped: bool,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Expander<'a> {
             bytes: 0,
             random: options.random_seed.max(1),
             checks: Checks::default(),
+            unbound: Bindings::default(),
             stopped: false,
         };
         expander.open_main(main);
@@ -104,7 +107,7 @@ impl<'a> Expander<'a> {
                     continue;
                 }
                 self.count(&line)?;
-                return Some((line, Bindings::default()));
+                return Some((line, Rc::clone(&self.unbound)));
             };
             let (line, bindings) = match queued {
                 Queued::Line(line, bindings) => (line, bindings),
@@ -149,8 +152,9 @@ impl<'a> Expander<'a> {
                 self.files.pop();
                 continue;
             }
-            let length = rest.find('\n').map_or(rest.len(), |end| end.saturating_add(1));
-            let line = rest.get(..length).unwrap_or(rest).trim_end_matches('\n');
+            let end = rest.bytes().position(|byte| byte == b'\n');
+            let length = end.map_or(rest.len(), |end| end.saturating_add(1));
+            let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
             let line = line.strip_suffix('\r').unwrap_or(line);
             let from = file.offset;
             file.offset = from.saturating_add(length);
@@ -162,7 +166,7 @@ impl<'a> Expander<'a> {
                 start: position(from),
                 end: position(to),
             };
-            if line.contains('\0') {
+            if line.bytes().any(|byte| byte == 0) {
                 self.report(Diagnostic::error(whole, "a line with a NUL byte is ignored"));
             } else if line.len() > LINE_BYTES {
                 self.report(
@@ -306,7 +310,8 @@ impl<'a> Expander<'a> {
     /// Replaces the first name that stands for something.
     fn substitute(&mut self, line: &Text, bindings: &Bindings) -> Substituted {
         let text = line.as_str();
-        for (at, _) in text.match_indices('$') {
+        let dollars = text.bytes().enumerate().filter(|(_, byte)| *byte == b'$');
+        for (at, _) in dollars {
             let Some(reference) = Reference::at(text, at) else {
                 continue;
             };

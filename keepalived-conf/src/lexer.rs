@@ -28,7 +28,7 @@ pub(crate) struct Unterminated(pub(crate) Span);
 /// marks; after a backslash they stand for themselves.
 pub(crate) fn without_comment(line: &Text) -> Text {
     let text = line.as_str();
-    if !text.contains(['#', '!']) {
+    if !text.bytes().any(|byte| matches!(byte, b'#' | b'!')) {
         return trimmed(line);
     }
     let mut out = line.empty_like();
@@ -61,10 +61,12 @@ pub(crate) fn without_comment(line: &Text) -> Text {
 
 /// The same text without white space at its ends.
 pub(crate) fn trimmed(line: &Text) -> Text {
-    let text = line.as_str();
-    let start = text.len().saturating_sub(text.trim_start_matches(is_blank).len());
-    let end = text.trim_end_matches(is_blank).len();
-    line.slice(start.min(end)..end)
+    let text = line.as_str().as_bytes();
+    let solid = |byte: &u8| !is_blank_byte(*byte);
+    match (text.iter().position(solid), text.iter().rposition(solid)) {
+        (Some(first), Some(last)) => line.slice(first..last.saturating_add(1)),
+        _ => line.slice(0..0),
+    }
 }
 
 /// Splits a line at its braces. Each brace outside quotation marks counts, wherever it stands, except those of `${…}`.
@@ -74,7 +76,7 @@ pub(crate) fn trimmed(line: &Text) -> Text {
 /// Where a quotation mark has no partner.
 pub(crate) fn pieces(line: &Text) -> Result<Vec<Piece>, Unterminated> {
     let text = line.as_str();
-    if !text.contains(['{', '}', '"']) {
+    if !text.bytes().any(|byte| matches!(byte, b'{' | b'}' | b'"')) {
         let whole = trimmed(line);
         return Ok(match whole.len() {
             0 => Vec::new(),
@@ -85,35 +87,36 @@ pub(crate) fn pieces(line: &Text) -> Result<Vec<Piece>, Unterminated> {
     let mut from = 0;
     let mut quote = None;
     let mut substitution = false;
-    let mut previous = ' ';
+    let mut previous = b' ';
     let flush = |out: &mut Vec<Piece>, from: usize, to: usize| {
         let piece = trimmed(&line.slice(from..to));
         if piece.len() > 0 {
             out.push(Piece::Words(piece));
         }
     };
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' => {
-                characters.next();
+    // What matters is ASCII, and no byte of another character looks like it.
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => {
+                bytes.next();
             }
-            '"' => quote = if quote.is_some() { None } else { Some(at) },
-            '{' if quote.is_none() && previous == '$' => substitution = true,
-            '}' if quote.is_none() && substitution => substitution = false,
-            '{' | '}' if quote.is_none() => {
+            b'"' => quote = if quote.is_some() { None } else { Some(at) },
+            b'{' if quote.is_none() && previous == b'$' => substitution = true,
+            b'}' if quote.is_none() && substitution => substitution = false,
+            b'{' | b'}' if quote.is_none() => {
                 flush(&mut out, from, at);
                 let next = at.saturating_add(1);
                 let span = line.span(at..next);
-                out.push(match character {
-                    '{' => Piece::Open(span),
+                out.push(match byte {
+                    b'{' => Piece::Open(span),
                     _ => Piece::Close(span),
                 });
                 from = next;
             }
             _ => {}
         }
-        previous = character;
+        previous = byte;
     }
     if let Some(at) = quote {
         return Err(Unterminated(line.span(at..at.saturating_add(1))));
@@ -126,25 +129,19 @@ pub(crate) fn pieces(line: &Text) -> Result<Vec<Piece>, Unterminated> {
 /// the word.
 pub(crate) fn words(piece: &Text) -> Vec<Word> {
     let text = piece.as_str();
+    let bytes = text.as_bytes();
     let mut out = Vec::new();
     let mut at = 0;
-    while let Some(rest) = text.get(at..) {
-        let skipped = rest.len().saturating_sub(rest.trim_start_matches(is_blank).len());
-        at = at.saturating_add(skipped);
-        let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) else {
+    while let Some(rest) = bytes.get(at..) {
+        let Some(skipped) = rest.iter().position(|byte| !is_blank_byte(*byte)) else {
             break;
         };
-        let (quoted, body) = match rest.strip_prefix('"') {
-            Some(inner) => (true, inner),
-            None => (false, rest),
-        };
-        let length = match quoted {
-            true => body.find('"').unwrap_or(body.len()),
-            false => body
-                .find(|character| is_blank(character) || character == '"')
-                .unwrap_or(body.len()),
-        };
-        let start = at;
+        let start = at.saturating_add(skipped);
+        let rest = bytes.get(start..).unwrap_or_default();
+        let quoted = rest.first() == Some(&b'"');
+        let body = rest.get(usize::from(quoted)..).unwrap_or_default();
+        let ends = |byte: &u8| *byte == b'"' || !quoted && is_blank_byte(*byte);
+        let length = body.iter().position(ends).unwrap_or(body.len());
         let inner_start = start.saturating_add(usize::from(quoted));
         let inner_end = inner_start.saturating_add(length);
         at = inner_end
@@ -246,7 +243,11 @@ fn hexadecimal(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Opt
 
 /// The white space of the language; a carriage return is one, so that files from elsewhere read the same.
 pub(crate) fn is_blank(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}')
+    u8::try_from(character).is_ok_and(is_blank_byte)
+}
+
+fn is_blank_byte(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
 }
 
 #[cfg(test)]

@@ -135,13 +135,16 @@ impl Text {
         match &self.content {
             Content::Made { origin, .. } => origin.get(at).or_else(|| origin.last()).copied(),
             Content::Stretch { from, .. } => {
+                let number = |offset: usize| u32::try_from(from.saturating_add(offset)).unwrap_or(u32::MAX);
                 let text = self.as_str();
                 let mut start = at.min(text.len().checked_sub(1)?);
+                if text.as_bytes().get(start).is_some_and(u8::is_ascii) {
+                    return Some((number(start), number(start.saturating_add(1))));
+                }
                 while !text.is_char_boundary(start) {
                     start = start.saturating_sub(1);
                 }
                 let character = text.get(start..)?.chars().next()?;
-                let number = |offset: usize| u32::try_from(from.saturating_add(offset)).unwrap_or(u32::MAX);
                 Some((number(start), number(start.saturating_add(character.len_utf8()))))
             }
         }

@@ -71,7 +71,7 @@ pub(crate) fn read(expander: &mut Expander<'_>, most_deep: usize) -> Vec<Stateme
         for piece in found {
             match piece {
                 Piece::Words(text) => {
-                    if text.as_str().contains(char::REPLACEMENT_CHARACTER) {
+                    if !text.as_str().is_ascii() && text.as_str().contains(char::REPLACEMENT_CHARACTER) {
                         expander.report(
                             Diagnostic::error(text.whole(), "this is not UTF-8 text").advice(
                                 "save the file as UTF-8, or see whether it is a configuration at all",
