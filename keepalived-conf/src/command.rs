@@ -8,7 +8,7 @@ use crate::lexer::command_words;
 use crate::printer::Printer;
 use crate::reader::Reader;
 use crate::source::Origin;
-use crate::tree::Statement;
+use crate::statement::Statement;
 
 /// A command with its arguments, and as whom to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Setting for Command {
         reader: &mut Reader<'_>,
         _: Option<Self>,
     ) -> Option<Self> {
-        let span = statement.span;
+        let span = statement.span();
         if statement.block.is_some() {
             reader.push(
                 Diagnostic::error(span, format!("a brace in `{}`", keyword.name()))
@@ -89,7 +89,7 @@ impl Setting for Command {
             );
             return None;
         }
-        let Some(words) = command_words(statement.argument_text()) else {
+        let Some(words) = command_words(statement.arguments().text()) else {
             reader.push(Diagnostic::error(
                 span,
                 format!("quotation mark without its partner in `{}`", keyword.name()),
@@ -101,7 +101,7 @@ impl Setting for Command {
             reader.no_value(keyword, span);
             return None;
         };
-        let place = statement.arguments().first().map_or(span, |word| word.span);
+        let place = statement.arguments().take().map_or(span, |word| word.span);
         let command = Self {
             line,
             user: words.next(),

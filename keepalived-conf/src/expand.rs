@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Report, Verdict};
 use crate::environment::{Environment, FileKind};
 use crate::include::{self, Checks};
-use crate::lexer::{trimmed, without_comment, words};
+use crate::lexer::{Line, Marks, Words, trimmed, without_comment};
 use crate::limits::{EXPANDED_LINE_BYTES, LINE_BYTES, Limits, SUBSTITUTIONS};
 use crate::options::Options;
 use crate::sequence::{self, Sequence};
@@ -19,7 +19,7 @@ use crate::text::Text;
 pub(crate) struct Expander<'a> {
     environment: &'a dyn Environment,
     options: &'a Options,
-    report: &'a mut Report,
+    pub(crate) report: &'a mut Report,
     files: Vec<OpenFile>,
     queue: Vec<Queued>,
     definitions: BTreeMap<String, Rc<Definition>>,
@@ -51,7 +51,7 @@ type Bindings = Rc<Vec<(String, String)>>;
 
 /// What is to be read before the files go on.
 enum Queued {
-    Line(Text, Bindings),
+    Line(Line, Bindings),
     Sequence(Sequence, Text, Bindings),
 }
 
@@ -80,12 +80,12 @@ impl<'a> Expander<'a> {
         expander
     }
 
-    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+    fn report(&mut self, diagnostic: Diagnostic) {
         self.report.push(diagnostic);
     }
 
     /// The next line that has words in it.
-    pub(crate) fn next_line(&mut self) -> Option<Text> {
+    pub(crate) fn next_line(&mut self) -> Option<Line> {
         loop {
             let (line, bindings) = self.next_raw()?;
             if let Some(line) = self.expand(line, &bindings) {
@@ -94,19 +94,24 @@ impl<'a> Expander<'a> {
         }
     }
 
+    /// Nothing more is read.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
     fn limits(&self) -> Limits {
         self.options.limits
     }
 
     /// The next line as it was written, comment and white space off, not empty.
-    fn next_raw(&mut self) -> Option<(Text, Bindings)> {
+    fn next_raw(&mut self) -> Option<(Line, Bindings)> {
         while !self.stopped {
             let Some(queued) = self.queue.pop() else {
-                let line = without_comment(&self.next_physical()?);
-                if line.len() == 0 {
+                let line = without_comment(self.next_physical()?);
+                if line.text.len() == 0 {
                     continue;
                 }
-                self.count(&line)?;
+                self.count(&line.text)?;
                 return Some((line, Rc::clone(&self.unbound)));
             };
             let (line, bindings) = match queued {
@@ -115,12 +120,12 @@ impl<'a> Expander<'a> {
                     let Some(values) = sequence.next() else { continue };
                     let mut inner = Vec::clone(&bindings);
                     inner.extend(values);
-                    let line = rest.clone();
+                    let line = Line::new(rest.clone());
                     self.queue.push(Queued::Sequence(sequence, rest, bindings));
                     (line, Rc::new(inner))
                 }
             };
-            self.count(&line)?;
+            self.count(&line.text)?;
             return Some((line, bindings));
         }
         None
@@ -144,47 +149,43 @@ impl<'a> Expander<'a> {
         None
     }
 
-    fn next_physical(&mut self) -> Option<Text> {
+    fn next_physical(&mut self) -> Option<Line> {
         loop {
             let file = self.files.last_mut()?;
-            let rest = file.source.text.get(file.offset..).unwrap_or_default();
+            let rest = file.source.text.as_bytes().get(file.offset..).unwrap_or_default();
             if rest.is_empty() {
                 self.files.pop();
                 continue;
             }
-            let end = rest.bytes().position(|byte| byte == b'\n');
-            let length = end.map_or(rest.len(), |end| end.saturating_add(1));
-            let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            let from = file.offset;
-            file.offset = from.saturating_add(length);
-            let to = from.saturating_add(line.len());
-            let number = file.number;
-            let position = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-            let whole = Span {
-                file: number,
-                start: position(from),
-                end: position(to),
-            };
-            if line.bytes().any(|byte| byte == 0) {
-                self.report(Diagnostic::error(whole, "a line with a NUL byte is ignored"));
-            } else if line.len() > LINE_BYTES {
+            let (length, marks) = Marks::of_line(rest);
+            let range = file.offset..file.offset.saturating_add(length);
+            file.offset = range.end.saturating_add(1);
+            let text = Text::from_file(file.number, Arc::clone(&file.source.text), range);
+            if marks.has(Marks::NUL) {
+                self.report(Diagnostic::error(
+                    text.whole(),
+                    "a line with a NUL byte is ignored",
+                ));
+            } else if length > LINE_BYTES && text.as_str().trim_end_matches('\r').len() > LINE_BYTES {
                 self.report(
                     Diagnostic::error(
-                        whole,
+                        text.whole(),
                         format!("a line of more than {LINE_BYTES} bytes is ignored"),
                     )
                     .advice("split it with a definition"),
                 );
             } else {
-                return Some(Text::from_file(number, &file.source.text, from..to));
+                return Some(Line { text, marks });
             }
         }
     }
 
     /// Applies conditions, definitions, sequences and includes to a line. `None` when nothing of it is left for now.
-    fn expand(&mut self, line: Text, bindings: &Bindings) -> Option<Text> {
-        let mut line = self.condition(line)?;
+    fn expand(&mut self, line: Line, bindings: &Bindings) -> Option<Line> {
+        if !line.marks.has(Marks::SIGIL) {
+            return self.include(&line.text).then_some(line);
+        }
+        let mut line = self.condition(line.text)?;
         if let Some((name, value)) = definition_start(&line) {
             let definition = self.read_definition(value);
             self.definitions.insert(name, Rc::new(definition));
@@ -198,10 +199,10 @@ impl<'a> Expander<'a> {
             }
             match self.substitute(&line, bindings) {
                 Substituted::Nothing => {
-                    return self.include(&line).then_some(line);
+                    return self.include(&line).then(|| Line::new(line));
                 }
                 Substituted::Line(next) if next.len() <= EXPANDED_LINE_BYTES => {
-                    line = trimmed(&next);
+                    line = trimmed(next);
                     if line.len() == 0 {
                         return None;
                     }
@@ -211,7 +212,7 @@ impl<'a> Expander<'a> {
                     for line in &lines {
                         self.count(line)?;
                     }
-                    let lines = lines.into_iter().rev();
+                    let lines = lines.into_iter().rev().map(Line::new);
                     self.queue
                         .extend(lines.map(|line| Queued::Line(line, Rc::clone(bindings))));
                     return None;
@@ -242,7 +243,7 @@ impl<'a> Expander<'a> {
             if (name == self.identity()) != wanted {
                 return None;
             }
-            line = trimmed(&line.slice(length..line.len()));
+            line = trimmed(line.slice(length..line.len()));
         }
         (line.len() > 0).then_some(line)
     }
@@ -261,14 +262,14 @@ impl<'a> Expander<'a> {
         let mut line = first;
         while line.as_str().ends_with('\\') {
             let end = line.len().saturating_sub(1);
-            let part = trimmed(&line.slice(0..end));
+            let part = trimmed(line.slice(0..end));
             if part.len() > 0 {
                 lines.push(part);
             }
             let Some((next, _)) = self.next_raw() else {
                 return Definition { lines };
             };
-            line = next;
+            line = next.text;
         }
         if line.len() > 0 || lines.is_empty() {
             lines.push(line);
@@ -291,7 +292,7 @@ impl<'a> Expander<'a> {
                 Substituted::Nothing | Substituted::Line(_) | Substituted::Lines(_) => break,
             }
         }
-        let rest = trimmed(&line.slice(close.saturating_add(1)..line.len()));
+        let rest = trimmed(line.slice(close.saturating_add(1)..line.len()));
         match Sequence::parse(head.as_str()) {
             Some(sequence) if rest.len() > 0 => {
                 self.queue
@@ -373,18 +374,18 @@ impl<'a> Expander<'a> {
         if !line.as_str().starts_with(include::START) {
             return true;
         }
-        let found = words(line);
-        let Some(first) = found.first().filter(|word| !word.quoted) else {
+        let mut found = Words::of(line);
+        let Some(first) = found.take().filter(|word| !word.quoted) else {
             return true;
         };
-        let Some(checks) = include::keyword(&first.text) else {
-            self.learn_checks(&found);
+        let Some(checks) = include::keyword(first.text) else {
+            self.learn_checks(line);
             return true;
         };
         let checks = checks.union(self.checks);
         // All that follows, quotation marks too, is one pattern.
-        let rest = line.as_str().get(first.text.len()..).unwrap_or_default().trim();
-        let Some(pattern) = found.get(1).filter(|_| !rest.is_empty()) else {
+        let rest = found.text().trim();
+        let Some(place) = found.rest().filter(|_| !rest.is_empty()) else {
             self.report(
                 Diagnostic::error(first.span, format!("`{}` without a file", first.text))
                     .advice("name a file or a pattern after it")
@@ -392,9 +393,6 @@ impl<'a> Expander<'a> {
             );
             return false;
         };
-        let place = found
-            .last()
-            .map_or(pattern.span, |last| pattern.span.to(last.span));
         let directory = self
             .files
             .last()
@@ -442,25 +440,20 @@ impl<'a> Expander<'a> {
     }
 
     /// `include_check` holds from where it stands.
-    fn learn_checks(&mut self, line: &[crate::lexer::Word]) {
-        let Some(place) = line.iter().position(|word| &*word.text == "include_check") else {
+    fn learn_checks(&mut self, line: &Text) {
+        let mut words = Words::of(line);
+        let Some(keyword) = std::iter::from_fn(|| words.take()).find(|word| word.text == "include_check")
+        else {
             return;
         };
-        let words = line.get(place.saturating_add(1)..).unwrap_or_default();
-        let words = words
-            .iter()
-            .map(|word| &*word.text)
-            .take_while(|word| *word != "}");
-        let (checks, unknown) = self.checks.changed(words);
+        let words = std::iter::from_fn(|| words.take()).map(|word| word.text);
+        let (checks, unknown) = self.checks.changed(words.take_while(|word| *word != "}"));
         self.checks = checks;
         if let Some(unknown) = unknown {
-            let span = line.get(place).map(|word| word.span);
             let message = format!("`{unknown}` is not known as `include_check`: it is ignored");
-            if let Some(span) = span {
-                self.report(
-                    Diagnostic::warning(span, message).advice("read, match, wildcard_match, brace_match"),
-                );
-            }
+            self.report(
+                Diagnostic::warning(keyword.span, message).advice("read, match, wildcard_match, brace_match"),
+            );
         }
     }
 
@@ -595,7 +588,12 @@ fn insert(lines: &[Text], before: &Text, after: &Text, place: Span) -> Substitut
         true => Substituted::Line(current),
         false => {
             out.push(current);
-            Substituted::Lines(out.iter().map(trimmed).filter(|line| line.len() > 0).collect())
+            Substituted::Lines(
+                out.into_iter()
+                    .map(trimmed)
+                    .filter(|line| line.len() > 0)
+                    .collect(),
+            )
         }
     }
 }
@@ -638,7 +636,7 @@ fn definition_start(line: &Text) -> Option<(String, Text)> {
         return None;
     }
     let from = text.len().saturating_sub(value.len());
-    Some((name.to_owned(), trimmed(&line.slice(from..text.len()))))
+    Some((name.to_owned(), trimmed(line.slice(from..text.len()))))
 }
 
 fn is_name(character: char) -> bool {

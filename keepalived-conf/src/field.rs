@@ -4,10 +4,10 @@ use std::ops::{Deref, DerefMut};
 
 use crate::diagnostic::{Diagnostic, Verdict};
 use crate::keyword::{Keyword, Range, nearest};
-use crate::lexer::Word;
+use crate::lexer::{Word, Words};
 use crate::printer::Printer;
-use crate::reader::{Reader, Words};
-use crate::tree::Statement;
+use crate::reader::Reader;
+use crate::statement::{Block, Statement};
 
 /// What is said in one or a few words of a row.
 pub(crate) trait Value: Sized {
@@ -63,6 +63,12 @@ pub(crate) trait Field {
     )]
     fn is_unset(&self) -> bool;
 }
+
+/// Reads what a statement says of one field of a block.
+pub(crate) type ReadField<B> = fn(&mut B, &'static Keyword, &Statement, &mut Reader<'_>);
+
+/// Takes what one option of an entry says.
+pub(crate) type TakePart<E> = fn(&mut E, &mut Words<'_>, &'static Keyword, &mut Reader<'_>);
 
 /// An option in a row.
 pub(crate) trait Part {
@@ -162,15 +168,13 @@ impl<T: Setting> Field for Vec<T> {
 impl Field for bool {
     fn read(&mut self, keyword: &'static Keyword, statement: &Statement, reader: &mut Reader<'_>) {
         no_block(keyword, statement, reader);
-        let words = Words::of(statement);
+        let words = statement.arguments();
         reader.superfluous(&words);
-        let denied = words
-            .peek()
-            .is_some_and(|word| boolean(&word.text) == Some(false));
+        let denied = words.peek().is_some_and(|word| boolean(word.text) == Some(false));
         if denied {
             reader.push(
                 Diagnostic::warning(
-                    statement.span,
+                    statement.span(),
                     format!("`{}` takes no value, so this sets it", keyword.name()),
                 )
                 .advice("leave the line out to have it off")
@@ -273,11 +277,42 @@ impl<T> FromIterator<T> for List<T> {
     }
 }
 
+/// Reads the lines of a list's block.
+pub(crate) fn read_entries<T: Entry>(
+    list: &mut List<T>,
+    body: Block,
+    keyword: &'static Keyword,
+    reader: &mut Reader<'_>,
+) {
+    while let Some(line) = reader.next(body) {
+        if line.block.is_some() {
+            reader.push(Diagnostic::error(
+                line.keyword_span(),
+                format!(
+                    "a block in the list `{}`: `{}` is no entry",
+                    keyword.name(),
+                    line.keyword()
+                ),
+            ));
+            continue;
+        }
+        let mut words = line.words();
+        match T::EACH_WORD {
+            true => {
+                while let Some(mut word) = words.take_alone() {
+                    list.extend(T::read_entry(&mut word, keyword, reader));
+                }
+            }
+            false => list.extend(T::read_entry(&mut words, keyword, reader)),
+        }
+    }
+}
+
 impl<T: Entry> Field for List<T> {
     fn read(&mut self, keyword: &'static Keyword, statement: &Statement, reader: &mut Reader<'_>) {
         let name = keyword.name();
         let span = statement.keyword_span();
-        let Some(block) = &statement.block else {
+        let Some(block) = statement.block else {
             reader.push(
                 Diagnostic::error(span, format!("`{name}` needs a block"))
                     .advice(format!("write `{name} {{`, one entry on each line, and `}}`"))
@@ -285,33 +320,14 @@ impl<T: Entry> Field for List<T> {
             );
             return;
         };
-        if let (Some(first), Some(last)) = (statement.arguments().first(), statement.arguments().last()) {
+        let arguments = statement.arguments();
+        if let (Some(first), Some(all)) = (arguments.peek(), arguments.rest()) {
             reader.push(Diagnostic::warning(
-                first.span.to(last.span),
+                all,
                 format!("`{}` between `{name}` and its block is ignored", first.text),
             ));
         }
-        for line in block {
-            if line.block.is_some() {
-                reader.push(Diagnostic::error(
-                    line.keyword_span(),
-                    format!("a block in the list `{name}`: `{}` is no entry", line.keyword()),
-                ));
-                continue;
-            }
-            match T::EACH_WORD {
-                true => {
-                    for word in &line.words {
-                        let mut words = Words::new(std::slice::from_ref(word), word.span);
-                        self.0.extend(T::read_entry(&mut words, keyword, reader));
-                    }
-                }
-                false => {
-                    let mut words = Words::new(&line.words, line.span);
-                    self.0.extend(T::read_entry(&mut words, keyword, reader));
-                }
-            }
-        }
+        read_entries(self, block, keyword, reader);
     }
 
     fn write(&self, keyword: &Keyword, printer: &mut Printer) {
@@ -339,7 +355,7 @@ pub(crate) fn read_value<T: Value>(
     reader: &mut Reader<'_>,
 ) -> Option<T> {
     no_block(keyword, statement, reader);
-    let mut words = Words::of(statement);
+    let mut words = statement.arguments();
     let value = T::take(&mut words, keyword, reader)?;
     reader.superfluous(&words);
     Some(value)
@@ -374,7 +390,7 @@ pub(crate) fn needs_block(keyword: &Keyword, statement: &Statement, reader: &mut
 
 /// Says that a word in an entry is not known.
 pub(crate) fn unknown_option<T: Positional>(
-    word: &Word,
+    word: Word<'_>,
     owner: &Keyword,
     vocabulary: &'static [Keyword],
     reader: &mut Reader<'_>,
@@ -387,7 +403,7 @@ pub(crate) fn unknown_option<T: Positional>(
     let glued = known()
         .filter(|option| option.len() > 2 && word.text.len() > option.len())
         .find_map(|option| Some((option, word.text.strip_prefix(option)?)));
-    let advice = match (T::advice(&word.text), glued, nearest(&word.text, known())) {
+    let advice = match (T::advice(word.text), glued, nearest(word.text, known())) {
         (Some(advice), _, _) => advice,
         (None, Some((option, rest)), _) => {
             format!("did you mean `{option} {rest}`, with a space? Nothing is done about it as it stands")

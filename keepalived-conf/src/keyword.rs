@@ -198,6 +198,61 @@ pub(crate) const fn list(of: &'static str) -> Range {
     Range::Block(of)
 }
 
+/// Where in a vocabulary each spelling stands: a table by their hashes, made at compile time.
+pub(crate) struct Index([u8; SLOTS]);
+
+impl Index {
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "done by the compiler, which says where it goes wrong"
+    )]
+    pub(crate) const fn of(vocabulary: &[Keyword]) -> Self {
+        assert!(vocabulary.len() < FREE as usize, "a number has a byte");
+        let mut slots = [FREE; SLOTS];
+        let mut number = 0;
+        while number < vocabulary.len() {
+            let spellings = vocabulary[number].spellings;
+            let mut spelling = 0;
+            while spelling < spellings.len() {
+                let mut slot = hash(spellings[spelling]);
+                while slots[slot] != FREE {
+                    slot = (slot + 1) % SLOTS;
+                }
+                slots[slot] = number as u8;
+                spelling += 1;
+            }
+            number += 1;
+        }
+        Self(slots)
+    }
+
+    /// The number of the keyword that is written like this, and the keyword.
+    pub(crate) fn find<'a>(&self, vocabulary: &'a [Keyword], word: &str) -> Option<(usize, &'a Keyword)> {
+        let (before, from) = self.0.split_at_checked(hash(word))?;
+        from.iter()
+            .chain(before)
+            .take_while(|number| **number != FREE)
+            .map(|number| usize::from(*number))
+            .filter_map(|number| Some((number, vocabulary.get(number)?)))
+            .find(|(_, keyword)| keyword.is(word))
+    }
+}
+
+const fn hash(word: &str) -> usize {
+    let mut rest = word.as_bytes();
+    let mut hash: u32 = 0;
+    while let Some((byte, more)) = rest.split_first() {
+        hash = (hash ^ *byte as u32).wrapping_mul(0x0100_0193);
+        rest = more;
+    }
+    // What was multiplied is best at its upper end.
+    hash as usize >> 16 & (SLOTS - 1)
+}
+
+const SLOTS: usize = 512;
+const FREE: u8 = u8::MAX;
+
 /// The keyword nearest to a word, if it is near enough to be what was meant.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();

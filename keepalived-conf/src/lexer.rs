@@ -1,16 +1,104 @@
 //! One line: comments off, braces apart, words out.
 
+use std::ops::{BitOr, Range};
+
 use crate::source::Span;
 use crate::text::Text;
 
 /// One word of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Word {
-    pub(crate) text: Box<str>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word<'a> {
+    pub(crate) text: &'a str,
     pub(crate) span: Span,
     /// Whether it stood in quotation marks.
     pub(crate) quoted: bool,
 }
+
+/// A line, and what is to be looked for in it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) text: Text,
+    pub(crate) marks: Marks,
+}
+
+impl Line {
+    pub(crate) fn new(text: Text) -> Self {
+        let marks = Marks::of(text.as_str());
+        Self { text, marks }
+    }
+}
+
+/// Which of the characters that mean something a text may hold: nearly every line holds none, and is read at one glance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    const END: Self = Self(1);
+    pub(crate) const NUL: Self = Self(2);
+    /// `#` and `!`.
+    pub(crate) const COMMENT: Self = Self(4);
+    pub(crate) const QUOTE: Self = Self(8);
+    pub(crate) const BRACE: Self = Self(16);
+    /// `$`, `@` and `~`: what definitions, conditions and sequences begin with.
+    pub(crate) const SIGIL: Self = Self(32);
+    pub(crate) const BACKSLASH: Self = Self(64);
+
+    pub(crate) fn of(text: &str) -> Self {
+        let marks = text.bytes().fold(0, |marks, byte| marks | kind(byte));
+        Self(marks)
+    }
+
+    /// The length of the first line without its end, and the marks of it.
+    pub(crate) fn of_line(text: &[u8]) -> (usize, Self) {
+        let mut marks = 0;
+        for (at, byte) in text.iter().enumerate() {
+            let kind = kind(*byte);
+            if kind == Self::END.0 {
+                return (at, Self(marks));
+            }
+            marks |= kind;
+        }
+        (text.len(), Self(marks))
+    }
+
+    pub(crate) fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+}
+
+impl BitOr for Marks {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+fn kind(byte: u8) -> u8 {
+    KINDS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// The mark of each byte.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut rest = kinds.as_mut_slice();
+    let mut byte: u8 = 0;
+    while let Some((kind, more)) = rest.split_first_mut() {
+        *kind = match byte {
+            b'\n' => Marks::END.0,
+            0 => Marks::NUL.0,
+            b'#' | b'!' => Marks::COMMENT.0,
+            b'"' => Marks::QUOTE.0,
+            b'{' | b'}' => Marks::BRACE.0,
+            b'$' | b'@' | b'~' => Marks::SIGIL.0,
+            b'\\' => Marks::BACKSLASH.0,
+            _ => 0,
+        };
+        rest = more;
+        byte = byte.wrapping_add(1);
+    }
+    kinds
+};
 
 /// A piece of a line: what keepalived reads as a line of its own.
 #[derive(Clone, Debug)]
@@ -26,11 +114,13 @@ pub(crate) struct Unterminated(pub(crate) Span);
 
 /// Takes a comment off the end and white space off both ends. `!` and `#` begin a comment anywhere outside quotation
 /// marks; after a backslash they stand for themselves.
-pub(crate) fn without_comment(line: &Text) -> Text {
-    let text = line.as_str();
-    if !text.bytes().any(|byte| matches!(byte, b'#' | b'!')) {
-        return trimmed(line);
+pub(crate) fn without_comment(line: Line) -> Line {
+    let Line { text: line, marks } = line;
+    if !marks.has(Marks::COMMENT) {
+        let text = trimmed(line);
+        return Line { text, marks };
     }
+    let text = line.as_str();
     let mut out = line.empty_like();
     let mut kept_from = 0;
     let mut quoted = false;
@@ -56,46 +146,99 @@ pub(crate) fn without_comment(line: &Text) -> Text {
         }
     }
     out.append(&line.slice(kept_from..end));
-    trimmed(&out)
+    Line::new(trimmed(out))
 }
 
 /// The same text without white space at its ends.
-pub(crate) fn trimmed(line: &Text) -> Text {
-    let text = line.as_str().as_bytes();
+pub(crate) fn trimmed(line: Text) -> Text {
+    let solid = trimmed_range(line.as_str().as_bytes());
+    line.narrowed(solid)
+}
+
+fn trimmed_range(text: &[u8]) -> Range<usize> {
     let solid = |byte: &u8| !is_blank_byte(*byte);
     match (text.iter().position(solid), text.iter().rposition(solid)) {
-        (Some(first), Some(last)) => line.slice(first..last.saturating_add(1)),
-        _ => line.slice(0..0),
+        (Some(first), Some(last)) => first..last.saturating_add(1),
+        _ => 0..0,
     }
 }
 
-/// Splits a line at its braces. Each brace outside quotation marks counts, wherever it stands, except those of `${…}`.
-///
-/// # Errors
-///
-/// Where a quotation mark has no partner.
-pub(crate) fn pieces(line: &Text) -> Result<Vec<Piece>, Unterminated> {
-    let text = line.as_str();
-    if !text.bytes().any(|byte| matches!(byte, b'{' | b'}' | b'"')) {
-        let whole = trimmed(line);
-        return Ok(match whole.len() {
-            0 => Vec::new(),
-            _ => vec![Piece::Words(whole)],
-        });
+/// The pieces of a line. Each brace outside quotation marks counts, wherever it stands, except those of `${…}`.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    line: Line,
+    at: usize,
+}
+
+impl Pieces {
+    /// # Errors
+    ///
+    /// Where a quotation mark has no partner.
+    pub(crate) fn new(line: Line) -> Result<Self, Unterminated> {
+        if line.marks.has(Marks::QUOTE)
+            && let Some(at) = outside_quotes(line.text.as_str().as_bytes(), |_| false).1
+        {
+            return Err(Unterminated(line.text.span(at..at.saturating_add(1))));
+        }
+        Ok(Self { line, at: 0 })
     }
-    let mut out = Vec::new();
-    let mut from = 0;
+
+    /// Where the next brace is.
+    fn brace(&self) -> Option<usize> {
+        if !self.line.marks.has(Marks::BRACE) {
+            return None;
+        }
+        let rest = self.line.text.as_str().as_bytes().get(self.at..)?;
+        let brace = |byte: u8| matches!(byte, b'{' | b'}');
+        let found = match self
+            .line
+            .marks
+            .has(Marks::QUOTE | Marks::SIGIL | Marks::BACKSLASH)
+        {
+            true => outside_quotes(rest, brace).0,
+            false => rest.iter().position(|byte| brace(*byte)),
+        };
+        Some(self.at.saturating_add(found?))
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        loop {
+            let text = self.line.text.as_str().as_bytes();
+            let rest = text.get(self.at..).filter(|rest| !rest.is_empty())?;
+            let brace = self.brace();
+            if brace == Some(self.at) {
+                let next = self.at.saturating_add(1);
+                let span = self.line.text.span(self.at..next);
+                self.at = next;
+                return Some(match rest.first() {
+                    Some(b'{') => Piece::Open(span),
+                    _ => Piece::Close(span),
+                });
+            }
+            let from = self.at;
+            let end = brace.unwrap_or(text.len());
+            let solid = trimmed_range(text.get(from..end)?);
+            self.at = end;
+            if !solid.is_empty() {
+                let solid = from.saturating_add(solid.start)..from.saturating_add(solid.end);
+                return Some(Piece::Words(self.line.text.slice(solid)));
+            }
+        }
+    }
+}
+
+/// Where the first byte outside quotation marks is that is wanted and no part of `${…}`, and where a quotation mark is
+/// that has no partner before it.
+fn outside_quotes(text: &[u8], wanted: impl Fn(u8) -> bool) -> (Option<usize>, Option<usize>) {
     let mut quote = None;
     let mut substitution = false;
     let mut previous = b' ';
-    let flush = |out: &mut Vec<Piece>, from: usize, to: usize| {
-        let piece = trimmed(&line.slice(from..to));
-        if piece.len() > 0 {
-            out.push(Piece::Words(piece));
-        }
-    };
     // What matters is ASCII, and no byte of another character looks like it.
-    let mut bytes = text.bytes().enumerate();
+    let mut bytes = text.iter().copied().enumerate();
     while let Some((at, byte)) = bytes.next() {
         match byte {
             b'\\' => {
@@ -104,57 +247,118 @@ pub(crate) fn pieces(line: &Text) -> Result<Vec<Piece>, Unterminated> {
             b'"' => quote = if quote.is_some() { None } else { Some(at) },
             b'{' if quote.is_none() && previous == b'$' => substitution = true,
             b'}' if quote.is_none() && substitution => substitution = false,
-            b'{' | b'}' if quote.is_none() => {
-                flush(&mut out, from, at);
-                let next = at.saturating_add(1);
-                let span = line.span(at..next);
-                out.push(match byte {
-                    b'{' => Piece::Open(span),
-                    _ => Piece::Close(span),
-                });
-                from = next;
-            }
+            _ if quote.is_none() && wanted(byte) => return (Some(at), None),
             _ => {}
         }
         previous = byte;
     }
-    if let Some(at) = quote {
-        return Err(Unterminated(line.span(at..at.saturating_add(1))));
-    }
-    flush(&mut out, from, text.len());
-    Ok(out)
+    (None, quote)
 }
 
-/// The words of a piece: between white space, or between quotation marks. A quotation mark in the middle of a word ends
-/// the word.
-pub(crate) fn words(piece: &Text) -> Vec<Word> {
-    let text = piece.as_str();
-    let bytes = text.as_bytes();
-    let mut out = Vec::new();
-    let mut at = 0;
-    while let Some(rest) = bytes.get(at..) {
-        let Some(skipped) = rest.iter().position(|byte| !is_blank_byte(*byte)) else {
-            break;
-        };
-        let start = at.saturating_add(skipped);
-        let rest = bytes.get(start..).unwrap_or_default();
-        let quoted = rest.first() == Some(&b'"');
-        let body = rest.get(usize::from(quoted)..).unwrap_or_default();
-        let ends = |byte: &u8| *byte == b'"' || !quoted && is_blank_byte(*byte);
-        let length = body.iter().position(ends).unwrap_or(body.len());
-        let inner_start = start.saturating_add(usize::from(quoted));
-        let inner_end = inner_start.saturating_add(length);
-        at = inner_end
-            .saturating_add(usize::from(quoted))
-            .min(text.len())
-            .max(start.saturating_add(1));
-        out.push(Word {
-            text: text.get(inner_start..inner_end).unwrap_or_default().into(),
-            span: piece.span(start..at),
-            quoted,
-        });
+/// The words of a text that are still to be read: between white space, or between quotation marks. A quotation mark in
+/// the middle of a word ends the word.
+#[derive(Clone, Debug)]
+pub(crate) struct Words<'a> {
+    text: &'a Text,
+    /// All of it up to where reading ends.
+    whole: &'a str,
+    at: usize,
+    /// Where the last word that was taken stood.
+    last: Span,
+}
+
+impl<'a> Words<'a> {
+    /// All words of a text.
+    pub(crate) fn of(text: &'a Text) -> Self {
+        Self {
+            text,
+            whole: text.as_str(),
+            at: 0,
+            last: text.whole(),
+        }
     }
-    out
+
+    /// The words of a text from `at` on, where a word ends.
+    pub(crate) fn after(text: &'a Text, at: usize) -> Self {
+        Self {
+            text,
+            whole: text.as_str(),
+            at,
+            last: text.span(0..at),
+        }
+    }
+
+    /// The next word.
+    pub(crate) fn take(&mut self) -> Option<Word<'a>> {
+        let whole = self.whole;
+        let rest = whole.as_bytes().get(self.at..)?;
+        let start = self
+            .at
+            .saturating_add(rest.iter().position(|byte| !is_blank_byte(*byte))?);
+        let rest = whole.as_bytes().get(start..)?;
+        let quoted = rest.first() == Some(&b'"');
+        let body = rest.get(usize::from(quoted)..)?;
+        let length = match quoted {
+            true => body.iter().position(|byte| *byte == b'"'),
+            false => body.iter().position(|byte| *byte == b'"' || is_blank_byte(*byte)),
+        };
+        let inner_start = start.saturating_add(usize::from(quoted));
+        let inner_end = inner_start.saturating_add(length.unwrap_or(body.len()));
+        self.at = inner_end
+            .saturating_add(usize::from(quoted))
+            .min(whole.len())
+            .max(start.saturating_add(1));
+        self.last = self.text.span(start..self.at);
+        Some(Word {
+            text: whole.get(inner_start..inner_end).unwrap_or_default(),
+            span: self.last,
+            quoted,
+        })
+    }
+
+    /// The next word, which stays to be read.
+    pub(crate) fn peek(&self) -> Option<Word<'a>> {
+        self.clone().take()
+    }
+
+    /// Takes the next word if it is this one.
+    pub(crate) fn take_if(&mut self, wanted: impl FnOnce(&str) -> bool) -> Option<Word<'a>> {
+        let mut after = self.clone();
+        let word = after.take().filter(|word| wanted(word.text))?;
+        *self = after;
+        Some(word)
+    }
+
+    /// The next word alone.
+    pub(crate) fn take_alone(&mut self) -> Option<Self> {
+        let mut alone = self.clone();
+        alone.last = self.take()?.span;
+        alone.whole = self.whole.get(..self.at)?;
+        Some(alone)
+    }
+
+    /// Where all that is still to be read stands; `None` where nothing is.
+    pub(crate) fn rest(&self) -> Option<Span> {
+        let mut rest = self.clone();
+        let first = rest.take()?.span;
+        while rest.take().is_some() {}
+        Some(first.to(rest.last))
+    }
+
+    /// Where the last word that was taken stood.
+    pub(crate) fn last(&self) -> Span {
+        self.last
+    }
+
+    /// Where in the text the last word that was taken ends.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The text after the last word that was taken.
+    pub(crate) fn text(&self) -> &'a str {
+        self.whole.get(self.at..).unwrap_or_default()
+    }
 }
 
 /// The words of a command line: white space separates, `'` and `"` group, a backslash escapes (`\n`, `\t`, `\x41`,
@@ -259,22 +463,26 @@ mod tests {
     }
 
     fn plain(line: &str) -> Vec<String> {
-        words(&text(line))
-            .into_iter()
-            .map(|word| word.text.into())
-            .collect()
+        let text = text(line);
+        let mut words = Words::of(&text);
+        std::iter::from_fn(|| words.take().map(|word| word.text.to_owned())).collect()
+    }
+
+    fn bare(line: &str) -> String {
+        without_comment(Line::new(text(line))).text.as_str().to_owned()
+    }
+
+    fn broken(line: &str) -> Result<Pieces, Unterminated> {
+        Pieces::new(Line::new(text(line)))
     }
 
     #[test]
     fn a_comment_begins_anywhere_outside_quotation_marks() {
-        assert_eq!(without_comment(&text("  a b # c ! d")).as_str(), "a b");
-        assert_eq!(without_comment(&text("a!b")).as_str(), "a");
-        assert_eq!(
-            without_comment(&text(r##"a "b#c" d#"##)).as_str(),
-            r##"a "b#c" d"##
-        );
-        assert_eq!(without_comment(&text(r"a\#b \! c")).as_str(), "a#b ! c");
-        assert_eq!(without_comment(&text("# all of it")).as_str(), "");
+        assert_eq!(bare("  a b # c ! d"), "a b");
+        assert_eq!(bare("a!b"), "a");
+        assert_eq!(bare(r##"a "b#c" d#"##), r##"a "b#c" d"##);
+        assert_eq!(bare(r"a\#b \! c"), "a#b ! c");
+        assert_eq!(bare("# all of it"), "");
     }
 
     #[test]
@@ -286,9 +494,11 @@ mod tests {
 
     #[test]
     fn spans_cover_the_quotation_marks() {
-        let found = words(&text(r#"ab "c d""#));
+        let text = text(r#"ab "c d""#);
+        let mut words = Words::of(&text);
+        words.take();
         assert_eq!(
-            found[1].span,
+            words.take().unwrap().span,
             Span {
                 file: 0,
                 start: 3,
@@ -300,9 +510,8 @@ mod tests {
     #[test]
     fn braces_stand_alone_wherever_they_are_written() {
         let shape = |line: &str| -> Vec<String> {
-            pieces(&text(line))
+            broken(line)
                 .unwrap()
-                .into_iter()
                 .map(|piece| match piece {
                     Piece::Open(_) => String::from("{"),
                     Piece::Close(_) => String::from("}"),
@@ -313,7 +522,7 @@ mod tests {
         assert_eq!(shape("a{b c} d"), ["a", "{", "b c", "}", "d"]);
         assert_eq!(shape(r#"s "x {y}" {"#), [r#"s "x {y}""#, "{"]);
         assert_eq!(shape("a ${B} {"), ["a ${B}", "{"]);
-        assert_eq!(pieces(&text(r#"a "b"#)).unwrap_err().0.start, 2);
+        assert_eq!(broken(r#"a "b"#).unwrap_err().0.start, 2);
     }
 
     #[test]

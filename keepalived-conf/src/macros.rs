@@ -6,7 +6,7 @@ macro_rules! settings {
         impl crate::field::Setting for $type {
             fn read(
                 keyword: &'static crate::keyword::Keyword,
-                statement: &crate::tree::Statement,
+                statement: &crate::statement::Statement,
                 reader: &mut crate::reader::Reader<'_>,
                 _: Option<Self>,
             ) -> Option<Self> {
@@ -73,7 +73,7 @@ macro_rules! words {
 
         impl crate::field::Value for $name {
             fn take(
-                words: &mut crate::reader::Words<'_>,
+                words: &mut crate::lexer::Words<'_>,
                 keyword: &crate::keyword::Keyword,
                 reader: &mut crate::reader::Reader<'_>,
             ) -> Option<Self> {
@@ -81,9 +81,9 @@ macro_rules! words {
                     reader.no_value(keyword, words.last());
                     return None;
                 };
-                let found = Self::from_word(&word.text);
+                let found = Self::from_word(word.text);
                 if found.is_none() {
-                    let near = crate::keyword::nearest(&word.text, Self::WORDS.iter().copied());
+                    let near = crate::keyword::nearest(word.text, Self::WORDS.iter().copied());
                     let advice = match near {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => format!("one of {}", Self::WORDS.join(", ")),
@@ -167,18 +167,39 @@ macro_rules! block {
                 }
             }
 
-            pub(crate) fn read_body(
+            const INDEX: &'static crate::keyword::Index = &crate::keyword::Index::of(Self::KEYWORDS);
+
+            /// How each keyword is read, in the order of the vocabulary.
+            const FIELDS: &'static [crate::field::ReadField<Self>] = &[
+                $(
+                    |block, keyword, statement, reader| {
+                        crate::field::Field::read(&mut block.$field, keyword, statement, reader);
+                    },
+                )*
+            ];
+
+            pub(crate) fn read_statement(
                 &mut self,
-                statements: &[crate::tree::Statement],
+                statement: &crate::statement::Statement,
                 reader: &mut crate::reader::Reader<'_>,
             ) {
-                let origin = self.origin;
-                reader.block($owner, origin, statements, Self::KEYWORDS, &mut |keyword, statement, reader| {
-                    match keyword.name() {
-                        $($first => crate::field::Field::read(&mut self.$field, keyword, statement, reader),)*
-                        _ => {}
+                reader.statement($owner, statement, Self::KEYWORDS, Self::INDEX, |number, keyword, reader| {
+                    if let Some(read) = Self::FIELDS.get(number) {
+                        read(self, keyword, statement, reader);
                     }
                 });
+            }
+
+            pub(crate) fn read_body(
+                &mut self,
+                body: crate::statement::Block,
+                reader: &mut crate::reader::Reader<'_>,
+            ) {
+                let outer = reader.enter(self.origin);
+                while let Some(statement) = reader.next(body) {
+                    self.read_statement(&statement, reader);
+                }
+                reader.enter(outer);
             }
 
             pub(crate) fn write_body(&self, printer: &mut crate::printer::Printer) {
@@ -195,12 +216,12 @@ macro_rules! block {
         impl crate::field::Setting for $name {
             fn read(
                 keyword: &'static crate::keyword::Keyword,
-                statement: &crate::tree::Statement,
+                statement: &crate::statement::Statement,
                 reader: &mut crate::reader::Reader<'_>,
                 previous: Option<Self>,
             ) -> Option<Self> {
                 #[allow(unused_mut, reason = "not every block has a name")]
-                let mut words = crate::reader::Words::of(statement);
+                let mut words = statement.arguments();
                 $(let $header = <$header_type as crate::field::Value>::take(&mut words, keyword, reader);)?
                 if let Some(extra) = words.peek() {
                     reader.push(
@@ -211,7 +232,7 @@ macro_rules! block {
                         .advice("a name of several words needs quotation marks"),
                     );
                 }
-                let Some(statements) = &statement.block else {
+                let Some(body) = statement.block else {
                     crate::field::needs_block(keyword, statement, reader);
                     return previous;
                 };
@@ -219,8 +240,8 @@ macro_rules! block {
                     Some(previous) => previous,
                     None => Self::new($($header?)?),
                 };
-                block.origin = crate::source::Origin(Some(statement.span));
-                block.read_body(statements, reader);
+                block.origin = crate::source::Origin(Some(statement.span()));
+                block.read_body(body, reader);
                 Some(block)
             }
 
@@ -294,21 +315,31 @@ macro_rules! entry {
                 }
             }
 
+            const INDEX: &'static crate::keyword::Index = &crate::keyword::Index::of(Self::KEYWORDS);
+
+            /// How each option is read, in the order of the vocabulary.
+            const PARTS: &'static [crate::field::TakePart<Self>] = &[
+                $(
+                    |entry, words, keyword, reader| {
+                        crate::field::Part::take(&mut entry.$field, words, keyword, reader);
+                    },
+                )*
+            ];
+
             /// Takes one option; false where the next word is none.
             fn take_option(
                 &mut self,
-                words: &mut crate::reader::Words<'_>,
+                words: &mut crate::lexer::Words<'_>,
                 reader: &mut crate::reader::Reader<'_>,
             ) -> bool {
                 let Some(word) = words.peek() else { return false };
-                let Some(keyword) = Self::KEYWORDS.iter().find(|keyword| keyword.is(&word.text)) else {
+                let Some((number, keyword)) = Self::INDEX.find(Self::KEYWORDS, word.text) else {
                     return false;
                 };
                 words.take();
                 reader.met(keyword, word.span);
-                match keyword.name() {
-                    $($first => crate::field::Part::take(&mut self.$field, words, keyword, reader),)*
-                    _ => {}
+                if let Some(take) = Self::PARTS.get(number) {
+                    take(self, words, keyword, reader);
                 }
                 true
             }
@@ -318,7 +349,7 @@ macro_rules! entry {
             const EACH_WORD: bool = false;
 
             fn read_entry(
-                words: &mut crate::reader::Words<'_>,
+                words: &mut crate::lexer::Words<'_>,
                 keyword: &'static crate::keyword::Keyword,
                 reader: &mut crate::reader::Reader<'_>,
             ) -> Option<Self> {

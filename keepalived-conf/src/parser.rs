@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::{Diagnostic, Report, Verdict};
 use crate::environment::{Environment, FileKind, Memory, Program};
 use crate::error::Error;
-use crate::expand::Expander;
 use crate::model::configuration::Configuration;
 use crate::model::global_defs::GlobalDefs;
 use crate::options::Options;
 use crate::printer::Printer;
 use crate::reader::Reader;
-use crate::tree::{self, Statement};
+use crate::statement::{Block, Statement};
 use crate::validate;
 
 impl Configuration {
@@ -22,13 +21,9 @@ impl Configuration {
     #[must_use]
     pub fn read(path: &Path, environment: &dyn Environment, options: &Options) -> (Self, Report) {
         let mut report = Report::default();
-        let statements = {
-            let mut expander = Expander::new(environment, options, &mut report, path);
-            tree::read(&mut expander, options.limits.block_depth)
-        };
-        let mut reader = Reader::new(environment, options, &mut report);
+        let mut reader = Reader::new(environment, options, &mut report, path);
         let mut configuration = Self::new();
-        configuration.read_statements(&statements, &mut reader);
+        configuration.read_statements(&mut reader);
         validate::check(&configuration, &mut reader);
         report.sort();
         (configuration, report)
@@ -54,18 +49,18 @@ impl Configuration {
 
     /// Reads the blocks in the order of the text, since what a virtual router takes over from `global_defs` is what
     /// stands before it.
-    fn read_statements(&mut self, statements: &[Statement], reader: &mut Reader<'_>) {
-        for statement in statements {
+    fn read_statements(&mut self, reader: &mut Reader<'_>) {
+        while let Some(statement) = reader.next(Block::OUTERMOST) {
             let routers = self.vrrp_instance.len();
             let globals = match statement.keyword() {
                 "global_defs" if routers > 0 => self.global_defs.clone(),
                 _ => {
-                    self.read_body(std::slice::from_ref(statement), reader);
+                    self.read_statement(&statement, reader);
                     continue;
                 }
             };
-            self.read_body(std::slice::from_ref(statement), reader);
-            self.keep_earlier_defaults(globals, statement, reader);
+            self.read_statement(&statement, reader);
+            self.keep_earlier_defaults(globals, &statement, reader);
         }
     }
 

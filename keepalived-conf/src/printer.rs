@@ -1,7 +1,7 @@
 //! Values to text.
 
 use crate::error::Error;
-use crate::lexer::{Piece, command_words, pieces, without_comment, words};
+use crate::lexer::{Line, Piece, Pieces, Words, command_words, without_comment};
 use crate::limits::LINE_BYTES;
 use crate::text::Text;
 
@@ -28,20 +28,12 @@ impl Printer {
             text.push_str(&format!(" \"{}\"", escape_command(word)));
             wanted.push(word);
         }
-        let whole = Text::alone(&text);
         let arguments = text.get(keyword.len()..).unwrap_or_default();
         let same = command_words(arguments).is_some_and(|read| read == wanted);
-        let one_piece = matches!(pieces(&whole).as_deref(), Ok([Piece::Words(_)]));
         let user_first = user.is_some() || group.is_none();
         let length = text.len().saturating_add(self.depth.saturating_mul(4));
         let clean = !text.contains(['\n', '\0', char::REPLACEMENT_CHARACTER]);
-        if !(same
-            && one_piece
-            && user_first
-            && clean
-            && length <= LINE_BYTES
-            && without_comment(&whole).as_str() == text)
-        {
+        if !(same && one_piece(&text).is_some() && user_first && clean && length <= LINE_BYTES) {
             self.unprintable = self.unprintable.saturating_add(1);
             return;
         }
@@ -129,16 +121,27 @@ fn reads_back(text: &str, line: &[String]) -> bool {
     if text.contains(['\n', '\0', char::REPLACEMENT_CHARACTER]) || text.contains("${_") {
         return false;
     }
-    let whole = Text::alone(text);
-    if without_comment(&whole).as_str() != text {
-        return false;
-    }
-    let Ok(found) = pieces(&whole) else { return false };
-    let [Piece::Words(piece)] = found.as_slice() else {
+    let Some(piece) = one_piece(text) else {
         return false;
     };
-    let read = words(piece);
-    read.len() == line.len() && read.iter().zip(line).all(|(read, word)| *read.text == **word)
+    let mut read = Words::of(&piece);
+    line.iter()
+        .all(|word| read.take().is_some_and(|read| read.text == *word))
+        && read.take().is_none()
+}
+
+/// A line without a comment and without a brace.
+fn one_piece(line: &str) -> Option<Text> {
+    let line = Line::new(Text::alone(line));
+    let bare = without_comment(line.clone());
+    if bare.text.as_str() != line.text.as_str() {
+        return None;
+    }
+    let mut pieces = Pieces::new(bare).ok()?;
+    match (pieces.next()?, pieces.next()) {
+        (Piece::Words(text), None) => Some(text),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

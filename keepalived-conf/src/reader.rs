@@ -1,46 +1,58 @@
 //! Statements to values: what every block, list and value shares while it is read.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Report, Severity, Verdict};
 use crate::environment::Environment;
-use crate::keyword::{Keyword, Support, nearest};
-use crate::lexer::Word;
+use crate::expand::Expander;
+use crate::keyword::{Index, Keyword, Support, nearest};
+use crate::lexer::Words;
 use crate::options::Options;
 use crate::source::{Origin, Span};
-use crate::tree::Statement;
+use crate::statement::{Block, Statement, Statements};
 
 /// What a value may use while it is read.
 pub(crate) struct Reader<'a> {
     pub(crate) environment: &'a dyn Environment,
     pub(crate) options: &'a Options,
-    report: &'a mut Report,
-    /// Where the keywords of each block stood, by the block's own place.
-    marks: HashMap<(Option<Span>, &'static str), Span, BuildHasherDefault<PlaceHasher>>,
+    statements: Statements<'a>,
+    /// Where the keywords of each block stood: the first so many in order of the blocks, the others in that of the text.
+    met: Vec<Met>,
+    sorted: usize,
     block: Origin,
     /// Inside a block that is not supported as a whole, its keywords are not reported one by one.
     quiet: u32,
 }
 
+/// A keyword that was met.
+struct Met {
+    block: Option<Span>,
+    keyword: &'static str,
+    at: Span,
+}
+
 impl<'a> Reader<'a> {
+    /// Reads the file at `path`.
     pub(crate) fn new(
         environment: &'a dyn Environment,
         options: &'a Options,
         report: &'a mut Report,
+        path: &Path,
     ) -> Self {
+        let expander = Expander::new(environment, options, report, path);
         Self {
             environment,
             options,
-            report,
-            marks: HashMap::default(),
+            statements: Statements::new(expander, options.limits.block_depth),
+            met: Vec::new(),
+            sorted: 0,
             block: Origin(None),
             quiet: 0,
         }
     }
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.report.push(diagnostic);
+        self.statements.report().push(diagnostic);
     }
 
     /// What is wrong with the value of a keyword: an error where it changes who is elected, else a warning.
@@ -80,7 +92,11 @@ impl<'a> Reader<'a> {
 
     /// Notes that a keyword was met, and says so if it is not supported.
     pub(crate) fn met(&mut self, keyword: &'static Keyword, span: Span) {
-        self.marks.insert((self.block.0, keyword.name()), span);
+        self.met.push(Met {
+            block: self.block.0,
+            keyword: keyword.name(),
+            at: span,
+        });
         if let Support::NotSupported { meaning, .. } = keyword.support
             && self.quiet == 0
         {
@@ -101,12 +117,20 @@ impl<'a> Reader<'a> {
 
     /// Something that only keepalived objects to.
     pub(crate) fn keepalived_objects(&mut self) {
-        self.report.note_verdict(Verdict::Reports);
+        self.statements.report().note_verdict(Verdict::Reports);
     }
 
     /// Where a keyword of a block stood; the block itself where the keyword is not there.
-    pub(crate) fn mark(&self, block: Origin, keyword: &'static str) -> Option<Span> {
-        self.marks.get(&(block.0, keyword)).copied().or(block.0)
+    pub(crate) fn mark(&mut self, block: Origin, keyword: &str) -> Option<Span> {
+        if self.sorted < self.met.len() {
+            // Stable: of a keyword that was met twice the last counts.
+            self.met.sort_by_key(|met| met.block);
+            self.sorted = self.met.len();
+        }
+        let first = self.met.partition_point(|met| met.block < block.0);
+        let of_block = self.met.iter().skip(first).take_while(|met| met.block == block.0);
+        let last = of_block.filter(|met| met.keyword == keyword).last();
+        last.map(|met| met.at).or(block.0)
     }
 
     /// Reports at a keyword of a block.
@@ -130,7 +154,8 @@ impl<'a> Reader<'a> {
         advice: impl Into<String>,
         verdict: Verdict,
     ) {
-        self.somewhere(self.mark(block, keyword), severity, message, advice, verdict);
+        let place = self.mark(block, keyword);
+        self.somewhere(place, severity, message, advice, verdict);
     }
 
     /// Reports at an entry of a list.
@@ -173,30 +198,34 @@ impl<'a> Reader<'a> {
         self.push(diagnostic);
     }
 
-    /// Reads the statements of a block, each through `read`, which returns false for a keyword it does not know.
-    pub(crate) fn block(
+    /// The next statement of a block; `None` at its end.
+    pub(crate) fn next(&mut self, block: Block) -> Option<Statement> {
+        self.statements.next(block)
+    }
+
+    /// From here on keywords are met in this block. Returns that in which they were met before.
+    pub(crate) fn enter(&mut self, block: Origin) -> Origin {
+        std::mem::replace(&mut self.block, block)
+    }
+
+    /// Reads a statement through `read` if its keyword is known: that gets the keyword's number in the vocabulary too.
+    pub(crate) fn statement(
         &mut self,
-        owner: &'static str,
-        origin: Origin,
-        statements: &[Statement],
+        owner: &str,
+        statement: &Statement,
         vocabulary: &'static [Keyword],
-        read: &mut dyn FnMut(&'static Keyword, &Statement, &mut Self),
+        index: &Index,
+        read: impl FnOnce(usize, &'static Keyword, &mut Self),
     ) {
-        let outer = std::mem::replace(&mut self.block, origin);
-        for statement in statements {
-            let word = statement.keyword();
-            match vocabulary.iter().find(|keyword| keyword.is(word)) {
-                Some(keyword) => {
-                    self.met(keyword, statement.keyword_span());
-                    let quiet = u32::from(matches!(keyword.support, Support::NotSupported { .. }));
-                    self.quiet = self.quiet.saturating_add(quiet);
-                    read(keyword, statement, self);
-                    self.quiet = self.quiet.saturating_sub(quiet);
-                }
-                None => self.unknown(owner, statement, vocabulary),
-            }
-        }
-        self.block = outer;
+        let Some((number, keyword)) = index.find(vocabulary, statement.keyword()) else {
+            self.unknown(owner, statement, vocabulary);
+            return;
+        };
+        self.met(keyword, statement.keyword_span());
+        let quiet = u32::from(matches!(keyword.support, Support::NotSupported { .. }));
+        self.quiet = self.quiet.saturating_add(quiet);
+        read(number, keyword, self);
+        self.quiet = self.quiet.saturating_sub(quiet);
     }
 
     /// A keyword that is not known here.
@@ -239,11 +268,7 @@ impl<'a> Reader<'a> {
 
     /// Words after the last that means something.
     pub(crate) fn superfluous(&mut self, words: &Words<'_>) {
-        if let Some(word) = words.rest().first() {
-            let span = words
-                .rest()
-                .last()
-                .map_or(word.span, |last| word.span.to(last.span));
+        if let (Some(word), Some(span)) = (words.peek(), words.rest()) {
             self.push(
                 Diagnostic::warning(
                     span,
@@ -255,77 +280,5 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The words of a statement that are still to be read.
-#[derive(Clone, Debug)]
-pub(crate) struct Words<'a> {
-    words: &'a [Word],
-    /// Where the last word that was taken stood.
-    last: Span,
-}
-
-impl<'a> Words<'a> {
-    pub(crate) fn new(words: &'a [Word], before: Span) -> Self {
-        Self { words, last: before }
-    }
-
-    pub(crate) fn of(statement: &'a Statement) -> Self {
-        Self::new(statement.arguments(), statement.keyword_span())
-    }
-
-    pub(crate) fn take(&mut self) -> Option<&'a Word> {
-        let (first, rest) = self.words.split_first()?;
-        self.words = rest;
-        self.last = first.span;
-        Some(first)
-    }
-
-    pub(crate) fn peek(&self) -> Option<&'a Word> {
-        self.words.first()
-    }
-
-    /// Takes the next word if it is this one.
-    pub(crate) fn take_if(&mut self, wanted: impl FnOnce(&str) -> bool) -> Option<&'a Word> {
-        self.peek().filter(|word| wanted(&word.text))?;
-        self.take()
-    }
-
-    pub(crate) fn rest(&self) -> &'a [Word] {
-        self.words
-    }
-
-    /// Where the last word that was taken stood.
-    pub(crate) fn last(&self) -> Span {
-        self.last
-    }
-}
-
 /// keepalived goes on without the values of these, and ends at once without that of any other.
 const REPORTED_WITHOUT_VALUE: [&str; 2] = ["router_id", "script_user"];
-
-/// Of places in a text, of which there is one for each line: nobody but its author can choose them badly.
-#[derive(Default)]
-struct PlaceHasher(u64);
-
-impl PlaceHasher {
-    fn mix(&mut self, number: u64) {
-        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-impl Hasher for PlaceHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            let number = part.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-            self.mix(number);
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.mix(number.into());
-    }
-
-    fn finish(&self) -> u64 {
-        // What was multiplied is best at its upper end.
-        self.0.rotate_left(26)
-    }
-}

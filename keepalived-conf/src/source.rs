@@ -1,7 +1,7 @@
 //! The files of one configuration, and places in them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The files that were read, in the order in which they were opened: the main file first.
 ///
@@ -14,18 +14,16 @@ pub struct Sources {
 impl Sources {
     /// Adds a file and returns its number. Bytes that are not UTF-8 become U+FFFD one by one.
     pub(crate) fn add(&mut self, path: PathBuf, bytes: &[u8]) -> u32 {
-        let mut text = String::with_capacity(bytes.len());
-        for chunk in bytes.utf8_chunks() {
-            text.push_str(chunk.valid());
-            text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
-        }
-        let lines = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1)))
-            .map(|at| u32::try_from(at).unwrap_or(u32::MAX))
-            .collect();
+        let text = match str::from_utf8(bytes) {
+            Ok(text) => Arc::from(text),
+            Err(_) => Arc::from(decoded(bytes)),
+        };
         let number = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
-        let text = Arc::from(text);
-        self.files.push(Arc::new(SourceFile { path, text, lines }));
+        self.files.push(Arc::new(SourceFile {
+            path,
+            text,
+            lines: OnceLock::new(),
+        }));
         number
     }
 
@@ -53,8 +51,9 @@ impl Sources {
     #[must_use]
     pub fn position(&self, span: Span) -> Option<Position> {
         let file = self.get(span.file)?;
-        let line = file.lines.partition_point(|start| *start <= span.start);
-        let start = *file.lines.get(line.checked_sub(1)?)?;
+        let lines = file.lines();
+        let line = lines.partition_point(|start| *start <= span.start);
+        let start = *lines.get(line.checked_sub(1)?)?;
         let before = file
             .text
             .get(usize::try_from(start).ok()?..usize::try_from(span.start).ok()?)?;
@@ -81,8 +80,28 @@ impl Sources {
 pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
     pub(crate) text: Arc<str>,
-    /// Where each line begins.
-    lines: Vec<u32>,
+    /// Where each line begins, once somebody has asked.
+    lines: OnceLock<Vec<u32>>,
+}
+
+impl SourceFile {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            std::iter::once(0)
+                .chain(self.text.match_indices('\n').map(|(at, _)| at.saturating_add(1)))
+                .map(|at| u32::try_from(at).unwrap_or(u32::MAX))
+                .collect()
+        })
+    }
+}
+
+fn decoded(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
 }
 
 /// A stretch of text in one of the [`Sources`], in bytes of the decoded text.

@@ -23,10 +23,10 @@ enum Content {
 
 impl Text {
     /// A stretch of a file; empty where the range does not fit.
-    pub(crate) fn from_file(file: u32, whole: &Arc<str>, range: Range<usize>) -> Self {
+    pub(crate) fn from_file(file: u32, whole: Arc<str>, range: Range<usize>) -> Self {
         let content = match whole.get(range.clone()) {
             Some(_) => Content::Stretch {
-                whole: Arc::clone(whole),
+                whole,
                 from: range.start,
                 to: range.end,
             },
@@ -37,7 +37,7 @@ impl Text {
 
     /// A text of no file.
     pub(crate) fn alone(text: &str) -> Self {
-        Self::from_file(0, &text.into(), 0..text.len())
+        Self::from_file(0, text.into(), 0..text.len())
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -78,6 +78,17 @@ impl Text {
         }
     }
 
+    /// The same as [`slice`](Self::slice), of a text that is not needed any more.
+    pub(crate) fn narrowed(self, range: Range<usize>) -> Self {
+        match self.content {
+            Content::Stretch { whole, from, to } if from.saturating_add(range.end) <= to => {
+                let range = from.saturating_add(range.start)..from.saturating_add(range.end);
+                Self::from_file(self.file, whole, range)
+            }
+            Content::Stretch { .. } | Content::Made { .. } => self.slice(range),
+        }
+    }
+
     pub(crate) fn append(&mut self, other: &Self) {
         if self.len() == 0 {
             self.content = other.content.clone();
@@ -113,6 +124,21 @@ impl Text {
 
     /// Where a part of this text came from.
     pub(crate) fn span(&self, range: Range<usize>) -> Span {
+        if let Content::Stretch { whole, from, to } = &self.content {
+            let range = from.saturating_add(range.start)..from.saturating_add(range.end);
+            if !range.is_empty()
+                && range.end <= *to
+                && whole.is_char_boundary(range.start)
+                && whole.is_char_boundary(range.end)
+            {
+                let number = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
+                return Span {
+                    file: self.file,
+                    start: number(range.start),
+                    end: number(range.end),
+                };
+            }
+        }
         let first = self.place(range.start);
         let last = match range.is_empty() {
             true => first,
@@ -157,6 +183,15 @@ impl Text {
         }
         let origin = (0..self.len()).filter_map(|at| self.place(at)).collect();
         (self.as_str().to_owned(), origin)
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self {
+            file: 0,
+            content: Content::EMPTY,
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::diagnostic::{Diagnostic, Verdict};
 use crate::field::{Entry, Value, boolean};
 use crate::keyword::{Decimal, Keyword, Range};
-use crate::lexer::Word;
+use crate::lexer::{Word, Words};
 use crate::macros::settings;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 
 /// A time in seconds with a resolution of a microsecond, as the language writes it: `3`, `0.25`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,7 +163,7 @@ impl Value for Prefix {
         if let Ok(prefix) = word.text.parse() {
             return Some(prefix);
         }
-        let (address, _) = word.text.split_once('/').unwrap_or((&word.text, ""));
+        let (address, _) = word.text.split_once('/').unwrap_or((word.text, ""));
         if let Ok(address) = address.parse::<IpAddr>() {
             reader.push(
                 Diagnostic::error(word.span, format!("`{}` has no such prefix length", word.text)).advice(
@@ -214,7 +214,7 @@ impl Value for bool {
         let Some(word) = words.take() else {
             return Some(true);
         };
-        let found = boolean(&word.text);
+        let found = boolean(word.text);
         if found.is_none() {
             let message = format!("`{}` is neither true nor false", word.text);
             let advice = String::from("true, on, yes; false, off, no; or nothing, which is true");
@@ -305,7 +305,7 @@ pub(crate) fn next<'a>(
     words: &mut Words<'a>,
     keyword: &Keyword,
     reader: &mut Reader<'_>,
-) -> Option<&'a Word> {
+) -> Option<Word<'a>> {
     let word = words.take();
     if word.is_none() {
         reader.no_value(keyword, words.last());
@@ -314,7 +314,7 @@ pub(crate) fn next<'a>(
 }
 
 /// A word that is ignored, as keepalived ignores it without a word.
-pub(crate) fn ignored(word: &Word, why: &str, reader: &mut Reader<'_>) {
+pub(crate) fn ignored(word: Word<'_>, why: &str, reader: &mut Reader<'_>) {
     reader.push(Diagnostic::warning(word.span, format!("`{}` {why}", word.text)).verdict(Verdict::Silent));
 }
 

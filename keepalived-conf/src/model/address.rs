@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use crate::field::{Positional, Value};
 use crate::keyword::{FLAG, INTERFACE, Keyword, Range, WORD, YES, no, text};
+use crate::lexer::Words;
 use crate::macros::{entry, words};
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::{Prefix, next};
 
 entry! {

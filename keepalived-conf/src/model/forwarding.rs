@@ -3,8 +3,9 @@
 use crate::diagnostic::Diagnostic;
 use crate::field::Value;
 use crate::keyword::{Keyword, int};
+use crate::lexer::Words;
 use crate::macros::words;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::ignored;
 
 words! {
@@ -75,7 +76,7 @@ impl Value for Forwarding {
             checksum: None,
         };
         while let Some(word) = words.take() {
-            match (&*word.text, TunnelChecksum::from_word(&word.text)) {
+            match (word.text, TunnelChecksum::from_word(word.text)) {
                 ("type", _) => found.tunnel = Some(Tunnel::take(words, keyword, reader)?),
                 ("port", _) => {
                     let range = Keyword {

@@ -8,12 +8,13 @@ use crate::keyword::{
     ADDRESS, BOOL, FLAG, INTERFACE, Keyword, PATH, SCRIPT, Support, VITAL, WORD, YES, count, int, list, no,
     secs, text,
 };
+use crate::lexer::Words;
 use crate::macros::block;
 use crate::model::raw::Raw;
 use crate::model::track::User;
 use crate::model::virtual_server::Timeouts;
 use crate::model::vrrp_instance::GarpExtraIf;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::{Seconds, ignored, next};
 
 /// What is said for processes that are not there.
@@ -314,7 +315,7 @@ pub struct SmtpServer {
 impl Value for SmtpServer {
     fn take(words: &mut Words<'_>, keyword: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
         let host = next(words, keyword, reader)?;
-        if host.text.parse::<IpAddr>().is_err() && reader.environment.resolves(&host.text) == Some(false) {
+        if host.text.parse::<IpAddr>().is_err() && reader.environment.resolves(host.text) == Some(false) {
             reader.push(
                 crate::Diagnostic::warning(
                     host.span,
@@ -471,7 +472,7 @@ impl Value for SyncDaemon {
             ..*keyword
         };
         while let Some(word) = words.take() {
-            match &*word.text {
+            match word.text {
                 "inst" => found.instance = Some(String::take(words, keyword, reader)?),
                 "id" => found.id = Some(u8::take(words, &number(0, 255), reader)?),
                 "maxlen" => found.maxlen = Some(u16::take(words, &number(1, 65_507), reader)?),

@@ -2,10 +2,11 @@
 
 use crate::field::Value;
 use crate::keyword::{BOOL, FLAG, Keyword, PATH, Range, WORD, YES, count, no, text};
+use crate::lexer::Words;
 use crate::macros::{block, words};
 use crate::model::checker::check;
 use crate::model::raw::Raw;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::next;
 
 check! {
@@ -82,7 +83,7 @@ impl Value for StatusCodes {
         let mut ranges = Vec::new();
         let mut word = next(words, keyword, reader)?;
         loop {
-            let (first, last) = word.text.split_once('-').unwrap_or((&word.text, &word.text));
+            let (first, last) = word.text.split_once('-').unwrap_or((word.text, word.text));
             match (first.parse::<u16>(), last.parse::<u16>()) {
                 (Ok(first), Ok(last)) if (100..=999).contains(&first) && (first..=999).contains(&last) => {
                     ranges.push((first, last));

@@ -2,7 +2,8 @@
 
 use crate::field::{Entry, Value};
 use crate::keyword::{Keyword, Range};
-use crate::reader::{Reader, Words};
+use crate::lexer::Words;
+use crate::reader::Reader;
 use crate::source::Origin;
 use crate::value::Seconds;
 

@@ -2,7 +2,8 @@
 
 use crate::field::Value;
 use crate::keyword::Keyword;
-use crate::reader::{Reader, Words};
+use crate::lexer::Words;
+use crate::reader::Reader;
 
 /// The rest of a line, word by word, of a keyword that is kept and printed and not acted upon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use crate::diagnostic::Diagnostic;
 use crate::field::{Entry, Positional, Value};
 use crate::keyword::{ADDRESS, FLAG, INTERFACE, Keyword, Range, WORD, YES, count, int, no, text};
+use crate::lexer::Words;
 use crate::macros::entry;
 use crate::model::raw::Raw;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::source::Origin;
 use crate::value::{Prefix, next};
 
@@ -154,7 +155,7 @@ impl Entry for Route {
                 continue;
             }
             words.take();
-            match &*word.text {
+            match word.text {
                 "to" => {}
                 "default" | "default6" if destination.is_none() => destination = Some(None),
                 text if KINDS.contains(&text) && kind.is_none() => kind = Some(text.to_owned()),

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use crate::diagnostic::Diagnostic;
 use crate::field::Value;
 use crate::keyword::Keyword;
-use crate::reader::{Reader, Words};
+use crate::lexer::Words;
+use crate::reader::Reader;
 use crate::value::next;
 
 /// An address, and perhaps a port.

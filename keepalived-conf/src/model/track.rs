@@ -2,8 +2,9 @@
 
 use crate::field::{Positional, Value};
 use crate::keyword::{FLAG, Keyword, VITAL, int, no};
+use crate::lexer::Words;
 use crate::macros::entry;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::next;
 
 entry! {
@@ -132,13 +133,13 @@ pub struct User {
 impl Value for User {
     fn take(words: &mut Words<'_>, keyword: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
         let name = next(words, keyword, reader)?;
-        if reader.environment.user_exists(&name.text) == Some(false) {
+        if reader.environment.user_exists(name.text) == Some(false) {
             let message = format!("no user `{}` on this host", name.text);
             reader.bad_value(keyword, name.span, message, None);
         }
         let group = words.take();
         if let Some(group) = group
-            && reader.environment.group_exists(&group.text) == Some(false)
+            && reader.environment.group_exists(group.text) == Some(false)
         {
             reader.bad_value(
                 keyword,

@@ -2,9 +2,10 @@
 
 use crate::field::Value;
 use crate::keyword::{Keyword, PATH, VITAL, YES, int, text};
+use crate::lexer::Words;
 use crate::macros::block;
 use crate::model::track::Weight;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::ignored;
 
 block! {
@@ -37,7 +38,7 @@ impl Value for InitFile {
     fn take(words: &mut Words<'_>, _: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
         let mut found = Self::default();
         while let Some(word) = words.take() {
-            match (&*word.text, word.text.parse()) {
+            match (word.text, word.text.parse()) {
                 ("overwrite", _) => found.overwrite = true,
                 (_, Ok(value)) => found.value = Some(value),
                 (_, Err(_)) => ignored(word, "is neither a number nor `overwrite`", reader),

@@ -2,9 +2,10 @@
 
 use crate::field::Value;
 use crate::keyword::{FLAG, Keyword, Range, VITAL, YES, count, int, secs, text};
+use crate::lexer::Words;
 use crate::macros::{block, words};
 use crate::model::track::Weight;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::{Seconds, next};
 
 block! {

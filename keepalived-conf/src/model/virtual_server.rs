@@ -4,11 +4,12 @@ use crate::command::Command;
 use crate::diagnostic::Diagnostic;
 use crate::field::Value;
 use crate::keyword::{BOOL, FLAG, Keyword, Range, SCRIPT, VITAL, WORD, YES, count, int, no, secs, text};
+use crate::lexer::Words;
 use crate::macros::{block, words};
 use crate::model::forwarding::Forwarding;
 use crate::model::real_server::RealServer;
 use crate::model::socket_name::SocketName;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::{Seconds, ignored, next};
 
 block! {
@@ -220,7 +221,7 @@ impl Value for Persistence {
         let Some(word) = words.peek() else {
             return Some(Self { seconds: 360 });
         };
-        if &*word.text == "0" {
+        if word.text == "0" {
             let message =
                 String::from("`persistence_timeout 0` is refused by keepalived, and leaves persistence off");
             reader.push(
@@ -315,7 +316,7 @@ impl Value for Timeouts {
             return None;
         }
         while let Some(word) = words.take() {
-            match &*word.text {
+            match word.text {
                 "tcp" => found.tcp = u32::take(words, &range, reader),
                 "tcpfin" => found.tcpfin = u32::take(words, &range, reader),
                 "udp" => found.udp = u32::take(words, &range, reader),

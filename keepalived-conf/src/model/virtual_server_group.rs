@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostic;
-use crate::field::{Entry, List, Setting, Value};
+use crate::field::{Entry, List, Setting, Value, needs_block, read_entries};
 use crate::keyword::{Keyword, int};
+use crate::lexer::Words;
 use crate::model::virtual_server::IpFamily;
 use crate::printer::Printer;
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::source::Origin;
-use crate::tree::Statement;
+use crate::statement::Statement;
 use crate::value::{Prefix, next};
 
 /// Addresses, ranges and marks that are balanced alike.
@@ -36,15 +37,16 @@ impl Setting for VirtualServerGroup {
         reader: &mut Reader<'_>,
         _: Option<Self>,
     ) -> Option<Self> {
-        let name = String::take(&mut Words::of(statement), keyword, reader)?;
+        let name = String::take(&mut statement.arguments(), keyword, reader)?;
         let mut entries = List::default();
-        let mut bare = statement.clone();
-        bare.words.truncate(1);
-        crate::field::Field::read(&mut entries, keyword, &bare, reader);
+        match statement.block {
+            Some(body) => read_entries(&mut entries, body, keyword, reader),
+            None => needs_block(keyword, statement, reader),
+        }
         Some(Self {
             name,
             entries,
-            origin: Origin(Some(statement.span)),
+            origin: Origin(Some(statement.span())),
         })
     }
 
@@ -103,12 +105,12 @@ impl Entry for GroupEntry {
             let mark = u32::take(words, &range, reader)?;
             let family = words
                 .take_if(|word| matches!(word, "inet" | "inet6"))
-                .and_then(|word| IpFamily::from_word(&word.text));
+                .and_then(|word| IpFamily::from_word(word.text));
             reader.superfluous(words);
             return Some(Self::Fwmark { mark, family });
         }
         let word = next(words, keyword, reader)?;
-        let Some((first, last)) = range(&word.text) else {
+        let Some((first, last)) = range(word.text) else {
             reader.push(
                 Diagnostic::error(
                     word.span,

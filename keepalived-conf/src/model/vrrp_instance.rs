@@ -8,6 +8,7 @@ use crate::keyword::{
     ADDRESS, BOOL, FLAG, INTERFACE, Keyword, Range, SCRIPT, VITAL, WORD, YES, count, int, list, no, secs,
     text,
 };
+use crate::lexer::Words;
 use crate::macros::{block, words};
 use crate::model::address::VirtualAddress;
 use crate::model::bfd::BFD;
@@ -15,7 +16,7 @@ use crate::model::raw::Raw;
 use crate::model::route::Route;
 use crate::model::rule::Rule;
 use crate::model::track::{TrackBfd, TrackFile, TrackInterface, TrackProcess, TrackScript, UnicastPeer};
-use crate::reader::{Reader, Words};
+use crate::reader::Reader;
 use crate::value::Seconds;
 
 block! {
