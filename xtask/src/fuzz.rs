@@ -1,6 +1,8 @@
 //! The fuzz targets: one fuzz crate, one build, a while for each target.
 
+use std::num::NonZero;
 use std::process::Command;
+use std::thread;
 
 use clap::Args;
 
@@ -39,18 +41,20 @@ pub(crate) fn run(options: &Options) -> Result {
             .collect(),
     };
     process::run(&mut cargo_fuzz(&["build"]))?;
-    for target in &targets {
-        let time = format!("-max_total_time={}", options.seconds);
-        process::run(&mut cargo_fuzz(&[
-            "run",
-            target,
-            "--",
-            &time,
-            "-timeout=10",
-            "-rss_limit_mb=4096",
-            "-print_final_stats=1",
-            "-verbosity=0",
-        ]))?;
+    let at_once = thread::available_parallelism().map_or(1, NonZero::get);
+    for targets in targets.chunks(at_once) {
+        thread::scope(|scope| {
+            let runs: Vec<_> = targets
+                .iter()
+                .map(|target| {
+                    scope.spawn(|| fuzz(target, options.seconds).map_err(|error| error.to_string()))
+                })
+                .collect();
+            runs.into_iter().try_for_each(|run| {
+                run.join()
+                    .unwrap_or_else(|_| Err("a fuzz run panicked".to_owned()))
+            })
+        })?;
     }
     println!(
         "{} fuzz targets ran {} s each and found nothing",
@@ -58,6 +62,32 @@ pub(crate) fn run(options: &Options) -> Result {
         options.seconds
     );
     Ok(())
+}
+
+/// Runs one target, and shows what it printed when it is done.
+fn fuzz(target: &str, seconds: u32) -> Result {
+    let time = format!("-max_total_time={seconds}");
+    let mut command = cargo_fuzz(&[
+        "run",
+        target,
+        "--",
+        &time,
+        "-timeout=10",
+        "-rss_limit_mb=4096",
+        "-print_final_stats=1",
+        "-verbosity=0",
+    ]);
+    let output = command.output()?;
+    // In one go, since others print as well.
+    println!(
+        "$ cargo fuzz run {target}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("fuzz target {target} ended with {}", output.status).into()),
+    }
 }
 
 fn cargo_fuzz(arguments: &[&str]) -> Command {

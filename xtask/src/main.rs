@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod built;
 mod checks;
 mod ci;
 mod compare;

@@ -14,6 +14,9 @@ pub(crate) struct Suite {
     /// The name of the file under the package's `tests/`, without its ending.
     pub(crate) binary: &'static str,
     pub(crate) needs: &'static [Need],
+    /// How many of its tests run at the same time. More than one where they wait more than they compute and each has
+    /// hosts, folders and ports of its own.
+    pub(crate) at_once: usize,
 }
 
 /// Something that a machine may lack.
@@ -45,6 +48,7 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Program("keepalived"),
             Need::Program("prlimit"),
         ],
+        at_once: 1,
     },
     Suite {
         package: "ha-daemon",
@@ -57,11 +61,13 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Program("nginx"),
             Need::Program("curl"),
         ],
+        at_once: 3,
     },
     Suite {
         package: "ha-daemon",
         binary: "hardship",
         needs: &[Need::Root, Need::Program("killall"), Need::Program("nsenter")],
+        at_once: 3,
     },
     Suite {
         package: "ha-daemon",
@@ -72,61 +78,73 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Program("killall"),
             Need::Program("nsenter"),
         ],
+        at_once: 1,
     },
     Suite {
         package: "ha-daemon",
         binary: "unit",
         needs: &[Need::Program("systemd-analyze")],
+        at_once: 1,
     },
     Suite {
         package: "ha-daemon",
         binary: "routes",
         needs: &[Need::Root, Need::Program("nsenter"), Need::Program("keepalived")],
+        at_once: 1,
     },
     Suite {
         package: "ha-daemon",
         binary: "balance_proxy",
         needs: &[Need::Root, Need::Program("prlimit"), Need::Program("setpriv")],
+        at_once: 1,
     },
     Suite {
         package: "ha-daemon",
         binary: "realserver",
         needs: &[Need::Root, Need::Program("unshare"), Need::Program("ip")],
+        at_once: 1,
     },
     Suite {
         package: "ha-daemon",
         binary: "manual",
         needs: &[Need::Program("mandoc"), Need::Program("bash")],
+        at_once: 1,
     },
     Suite {
         package: "ha-stack",
         binary: "page",
         needs: &[Need::Program("chromium-headless-shell")],
+        at_once: 1,
     },
     Suite {
         package: "failover-lab",
         binary: "conformance",
         needs: &[Need::Root],
+        at_once: 3,
     },
     Suite {
         package: "failover-lab",
         binary: "compare",
         needs: &[Need::Root, Need::Program("keepalived")],
+        at_once: 1,
     },
     Suite {
         package: "failover-lab",
         binary: "data_plane",
         needs: &[Need::Root],
+        at_once: 1,
     },
     Suite {
         package: "failover-lab",
         binary: "features",
         needs: &[Need::Root],
+        at_once: 1,
     },
     Suite {
         package: "failover-lab",
         binary: "filter",
         needs: &[Need::Root, Need::NfTables],
+        at_once: 1,
     },
     Suite {
         package: "failover-lab",
@@ -136,56 +154,67 @@ pub(crate) const SUITES: &[Suite] = &[
             // Its directory is not on the search path; its shell is.
             Need::Program("vtysh"),
         ],
+        at_once: 3,
     },
     Suite {
         package: "failover-lab",
         binary: "hardship",
         needs: &[Need::Root],
+        at_once: 3,
     },
     Suite {
         package: "failover-lab",
         binary: "interop",
         needs: &[Need::Root, Need::Program("keepalived")],
+        at_once: 3,
     },
     Suite {
         package: "failover-lab",
         binary: "refusals",
         needs: &[Need::Root],
+        at_once: 1,
     },
     Suite {
         package: "failover-lab",
         binary: "signing",
         needs: &[Need::Root],
+        at_once: 1,
     },
     Suite {
         package: "failover-lab",
         binary: "world",
         needs: &[Need::Root],
+        at_once: 1,
     },
     Suite {
         package: "vip-proxy",
         binary: "pair",
         needs: &[Need::Root],
+        at_once: 2,
     },
     Suite {
         package: "healthcheck",
         binary: "ping",
         needs: &[Need::Root],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
         binary: "servers_nginx",
         needs: &[Need::Program("nginx")],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
         binary: "servers_redis",
         needs: &[Need::Program("redis-server")],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
         binary: "servers_dnsmasq",
         needs: &[Need::Program("dnsmasq")],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
@@ -195,6 +224,7 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Program("/usr/lib/postgresql/15/bin/postgres"),
             Need::Program("mariadbd"),
         ],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
@@ -205,11 +235,13 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Program("vsftpd"),
             Need::Program("sshd"),
         ],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
         binary: "servers_etcd_telnet",
         needs: &[Need::Program("etcd"), Need::Program("busybox")],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
@@ -220,31 +252,37 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Program("ip"),
             Need::Program("busybox"),
         ],
+        at_once: 1,
     },
     Suite {
         package: "healthcheck",
         binary: "overload",
         needs: &[Need::Root],
+        at_once: 1,
     },
     Suite {
         package: "lvs-sched-oracle",
         binary: "kernel",
         needs: &[Need::IpvsKernel(vm::ALL)],
+        at_once: 1,
     },
     Suite {
         package: "keepalived-conf",
         binary: "reading",
         needs: &[Need::Root, Need::Program("keepalived"), Need::Program("unshare")],
+        at_once: 1,
     },
     Suite {
         package: "keepalived-conf",
         binary: "keepalived",
         needs: &[Need::Root, Need::Program("keepalived")],
+        at_once: 1,
     },
     Suite {
         package: "vrrp-proto",
         binary: "tshark",
         needs: &[Need::Program("tshark")],
+        at_once: 1,
     },
     Suite {
         package: "ipvs-netlink",
@@ -254,6 +292,7 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Example("ipvsadm"),
             Need::Xtask,
         ],
+        at_once: 1,
     },
 ];
 

@@ -1,12 +1,13 @@
 //! Every test, with a count at the end of what passed, failed and could not run.
 
 use std::env;
-use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::process::{Result, cargo, executable, read, run_watched};
+use crate::built::Built;
+use crate::process::{Result, cargo, read, run_watched};
 use crate::suites::{Need, SUITES, Suite};
 use crate::vm;
 
@@ -45,6 +46,7 @@ pub(crate) fn run(options: &Options) -> Result {
     if !run_watched(&mut command, |line| counts.add(line))? {
         broken.push("the ordinary tests".to_owned());
     }
+    let built = Built::tests(&selection)?;
 
     let mut in_suites = 0;
     let mut skips = Vec::new();
@@ -54,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result {
             .as_deref()
             .is_none_or(|name| name == suite.package)
     }) {
-        let tests = suite.count()?;
+        let tests = suite.count(&built)?;
         in_suites += tests;
         let missing = match options.unprivileged {
             true => Some("left out by --unprivileged".to_owned()),
@@ -72,11 +74,14 @@ pub(crate) fn run(options: &Options) -> Result {
             ));
             continue;
         }
+        println!("\n=== {}/{}", suite.package, suite.binary);
         let before = counts.passed + counts.failed;
-        let arguments = ["--ignored", "--test-threads=1"];
+        let threads = format!("--test-threads={}", suite.at_once);
+        let arguments = ["--ignored", threads.as_str()];
         let (times, passed) = match suite.kernels() {
             Some(kernels) => {
-                let (binary, mut luggage) = (suite.executable()?, suite.luggage()?);
+                let binary = built.test(suite.package, suite.binary)?;
+                let mut luggage = suite.luggage(&built)?;
                 if options.long {
                     let long = (LONG.to_owned(), "1".to_owned());
                     luggage.environment.push(long);
@@ -85,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result {
                 vm::run_tests(kernels, &binary, &arguments, &luggage, |line| counts.add(line))?
             }
             None => {
-                let mut command = suite.command();
+                let mut command = suite.command(&built)?;
                 command.args(arguments);
                 if options.long {
                     command.env(LONG, "1");
@@ -129,30 +134,10 @@ pub(crate) fn run(options: &Options) -> Result {
 }
 
 impl Suite {
-    fn command(&self) -> std::process::Command {
-        cargo(&[
-            "test",
-            "--all-features",
-            "--package",
-            self.package,
-            "--test",
-            self.binary,
-            "--",
-        ])
-    }
-
-    /// The test binary, built.
-    fn executable(&self) -> Result<PathBuf> {
-        let command = [
-            "test",
-            "--no-run",
-            "--all-features",
-            "--package",
-            self.package,
-            "--test",
-            self.binary,
-        ];
-        executable(&command, self.binary)
+    fn command(&self, built: &Built) -> Result<Command> {
+        let mut command = Command::new(built.test(self.package, self.binary)?);
+        command.current_dir(built.folder(self.package));
+        Ok(command)
     }
 
     /// The kernels of the laboratory that it runs on, if it runs there.
@@ -164,36 +149,16 @@ impl Suite {
     }
 
     /// What has to come along when the suite runs on another kernel.
-    fn luggage(&self) -> Result<vm::Luggage> {
+    fn luggage(&self, built: &Built) -> Result<vm::Luggage> {
         let mut luggage = vm::Luggage::default();
         for need in self.needs {
             match *need {
                 Need::Program(name) => luggage.programs.push(name.to_owned()),
-                Need::Binary(name) => {
-                    let command = [
-                        "build",
-                        "--all-features",
-                        "--package",
-                        self.package,
-                        "--bin",
-                        name,
-                    ];
-                    luggage.files.push(executable(&command, name)?);
-                }
-                Need::Example(name) => {
-                    let command = [
-                        "build",
-                        "--all-features",
-                        "--package",
-                        self.package,
-                        "--example",
-                        name,
-                    ];
-                    luggage.named(
-                        &format!("EXAMPLE_{}", name.to_uppercase()),
-                        executable(&command, name)?,
-                    );
-                }
+                Need::Binary(name) => luggage.files.push(built.program(self.package, name)?),
+                Need::Example(name) => luggage.named(
+                    &format!("EXAMPLE_{}", name.to_uppercase()),
+                    built.example(self.package, name)?,
+                ),
                 Need::Xtask => luggage.named("XTASK", env::current_exe()?),
                 Need::Root | Need::NfTables | Need::IpvsKernel(_) => {}
             }
@@ -202,8 +167,8 @@ impl Suite {
     }
 
     /// How many tests the suite has.
-    fn count(&self) -> Result<usize> {
-        let list = read(self.command().args(["--ignored", "--list"]))?;
+    fn count(&self, built: &Built) -> Result<usize> {
+        let list = read(self.command(built)?.args(["--ignored", "--list"]))?;
         Ok(list.lines().filter(|line| line.ends_with(": test")).count())
     }
 }
