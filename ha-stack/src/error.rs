@@ -25,7 +25,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Another daemon runs on this control socket.
-    #[error("another instance is running on {}", path.display())]
+    #[error("another daemon runs already, on {}: stop that one, or give this one a control socket of its own", path.display())]
     AlreadyRunning {
         /// The control socket.
         path: PathBuf,

@@ -163,8 +163,11 @@ pub(crate) fn check(command: &Command, what: &str, reader: &mut Reader<'_>) {
             )
         };
         reader.push(diagnostic.advice(format!(
-            "keepalived drops it as `not found`; write \"/bin/bash -c '{line}'\", which works with both, or allow \
-             shell scripts"
+            "keepalived drops it as `not found`; write \"/bin/bash -c '{line}'\", which works with both{}",
+            match reader.options.shell_scripts {
+                true => "",
+                false => ", or run it with `--script-shell /bin/bash`",
+            }
         )));
         return;
     }

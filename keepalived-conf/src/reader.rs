@@ -133,6 +133,11 @@ impl<'a> Reader<'a> {
         last.map(|met| met.at).or(block.0)
     }
 
+    /// Whether a keyword stood in a block, with a value that is good or not.
+    pub(crate) fn was_met(&self, block: Origin, keyword: &'static str) -> bool {
+        self.marks.contains_key(&(block.0, keyword))
+    }
+
     /// Reports at a keyword of a block.
     pub(crate) fn at(
         &mut self,

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use ha_stack::{ControlClient, Error, Request, Response, Status};
 
@@ -98,13 +99,14 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     for router in &status.virtual_routers {
         text.push_str(&format!(
-            "{} (VRID {} on {}, VRRPv{}): {} since {}: {}\n  priority {}, effective {}; active router {}\n  addresses {}\n",
+            "{} (VRID {} on {}, VRRPv{}): {} since {}{}: {}\n  priority {}, effective {}; active router {}\n  addresses {}\n",
             router.name,
             router.vrid,
             router.interface,
             router.version,
             router.state,
             router.since,
+            age(&router.since),
             router.reason,
             router.priority,
             router.effective_priority,
@@ -130,6 +132,19 @@ fn table(status: &Status) -> String {
         text.push_str(&format!("{} {}: {}\n", tracked.kind, tracked.name, tracked.state));
     }
     text
+}
+
+/// How long ago that was, where the clock on the wall has not been set back since.
+fn age(since: &str) -> String {
+    let time = humantime::parse_rfc3339(since).ok();
+    match time.and_then(|time| SystemTime::now().duration_since(time).ok()) {
+        // To the second: nobody waits for the rest.
+        Some(age) => format!(
+            " ({} ago)",
+            humantime::format_duration(Duration::from_secs(age.as_secs()))
+        ),
+        None => String::new(),
+    }
 }
 
 pub(crate) fn write_lines(lines: &[String]) -> ExitCode {

@@ -19,7 +19,8 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Sets up the log for the whole process. `RUST_LOG` chooses what is logged; without it, what is at least `info`.
+/// Sets up the log for the whole process. `RUST_LOG` chooses what is logged; without it, what is at least `info`, each change of
+/// state once.
 pub(crate) fn start(format: Format) -> io::Result<Log> {
     let (sender, lines) = sync_channel(CAPACITY);
     let lost = Arc::new(AtomicU64::new(0));
@@ -31,7 +32,7 @@ pub(crate) fn start(format: Format) -> io::Result<Log> {
         .name("log".to_owned())
         .stack_size(crate::SMALL_STACK)
         .spawn(move || write(&lines, &lost))?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer);
@@ -112,6 +113,9 @@ fn write(messages: &Receiver<Message>, lost: &AtomicU64) {
         }
     }
 }
+
+/// The driver knows what is tracked by number; the line of the supervisor has the names.
+const USUAL: &str = "info,vrrp_net::state=warn";
 
 /// Lines that wait for whoever reads them.
 const CAPACITY: usize = 8192;

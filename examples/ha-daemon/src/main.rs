@@ -74,10 +74,17 @@ enum Command {
         #[command(flatten)]
         control: ControlOption,
     },
-    /// Explain from a journal what happened and why
+    /// Explain from a journal what happened and why. Lines with `*` are changes of state
     Replay {
         /// What `run --journal` wrote
+        #[arg(default_value = JOURNAL)]
         journal: PathBuf,
+        /// Only the last time that somebody else became active: from a minute before that on
+        #[arg(long)]
+        last: bool,
+        /// Only this virtual router, and what concerns all of them
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Show and change what real servers do, until the daemon is restarted
     Server {
@@ -90,7 +97,7 @@ enum Command {
     /// Find what on this host will bite: sysctls, privileges, duplicates
     Doctor {
         /// The configuration that is to run here
-        #[arg(long, short = 'f')]
+        #[arg(long, short = 'f', value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
         reading: Reading,
@@ -128,15 +135,15 @@ pub(crate) struct Reading {
 #[derive(Args)]
 pub(crate) struct RunOptions {
     /// The configuration, in keepalived's language
-    #[arg(long, short = 'f', value_name = "FILE")]
+    #[arg(long, short = 'f', value_name = "FILE", default_value = CONFIGURATION)]
     pub(crate) config: PathBuf,
     /// Where to listen for the control commands
     #[arg(long, default_value = CONTROL_SOCKET, value_name = "SOCKET")]
     pub(crate) control: PathBuf,
     /// Where to serve the status page, /status, /history and /metrics over HTTP, read-only; meant for a loopback address
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub(crate) http: Option<SocketAddr>,
-    /// How the log on standard error is written
+    /// How the log on standard error is written; `RUST_LOG` chooses how much of it
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_format: log::Format,
     /// Write what the election is told to this file, for `replay`
@@ -152,7 +159,7 @@ pub(crate) struct RunOptions {
 #[derive(Args)]
 pub(crate) struct CheckOptions {
     /// The configuration, in keepalived's language
-    #[arg(long, short = 'f', value_name = "FILE")]
+    #[arg(long, short = 'f', value_name = "FILE", default_value = CONFIGURATION)]
     pub(crate) config: PathBuf,
     /// Fail on warnings too
     #[arg(long)]
@@ -187,7 +194,7 @@ fn main() -> ExitCode {
             priority,
             control,
         } => client::ask(&control.control, &ha_stack::Request::Priority { name, priority }),
-        Command::Replay { journal } => replay::replay(&journal),
+        Command::Replay { journal, last, name } => replay::replay(&journal, last, name),
         Command::Server { action } => server::run(action),
         Command::Realserver(options) => realserver::run(&options),
         Command::Doctor { config, reading } => doctor::doctor(config.as_deref(), &reading),
@@ -196,11 +203,22 @@ fn main() -> ExitCode {
     }
 }
 
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let example = "an address and a port are wanted, such as 127.0.0.1:9112 or [::1]:9112";
+    text.parse().map_err(|_| example.to_owned())
+}
+
 /// The exit status of a configuration that does not pass.
 const BAD_CONFIGURATION: u8 = 1;
 
 /// The exit status of a start that failed.
 const START_FAILED: u8 = 3;
+
+/// What keepalived reads, too.
+const CONFIGURATION: &str = "/etc/keepalived/keepalived.conf";
+
+/// Where the unit has it written.
+const JOURNAL: &str = "/var/log/ha-daemon/journal";
 
 const CONTROL_SOCKET: &str = "/run/ha-daemon.sock";
 

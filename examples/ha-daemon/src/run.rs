@@ -56,7 +56,13 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
     }
     let outcome = wakes().and_then(|inbox| {
         let manager = ServiceManager::from_environment();
-        let journal = options.journal.as_ref().map(Journal::open).transpose()?;
+        let journal = options
+            .journal
+            .as_ref()
+            .map(|path| {
+                Journal::open(path).map_err(|error| format!("the journal cannot be written: {error}"))
+            })
+            .transpose()?;
         loop {
             match serve(
                 options,
@@ -100,7 +106,11 @@ fn serve(
         supervisor.set_journal(journal.clone());
     }
     let control = supervisor.control(Some(inbox.orders.clone()));
-    let control_server = ControlServer::start(&options.control, control.clone())?;
+    let control_server =
+        ControlServer::start(&options.control, control.clone()).map_err(|error| match error {
+            ha_stack::Error::File { .. } => format!("the control socket cannot be made: {error}").into(),
+            _ => Box::<dyn Error>::from(error),
+        })?;
     let http_server = options
         .http
         .map(|address| HttpServer::start(address, control))

@@ -559,10 +559,13 @@ fn a_journal_says_why_the_address_moved() {
         host.write(CONFIG, &text);
     }
     let run = ["run", "--config", CONFIG, "--journal", "/run/journal"];
+    // One after the other: the story is the same however loaded the machine is.
     let mut one = first.start(OURS, &run);
+    until("the address to be there", || first.holds(VIP));
     let _two = second.start(OURS, &run);
-    until("the address to be there", || {
-        first.holds(VIP) && !second.holds(VIP)
+    until("the second to hear the first", || {
+        let (_, text) = second.run(OURS, &["status"]);
+        text.contains("active router 10.1.10.1")
     });
     first.write("/run/closed", "");
     until("it to move", || second.holds(VIP) && !first.holds(VIP));
@@ -604,6 +607,17 @@ fn a_journal_says_why_the_address_moved() {
             "WEB: backup to active: nothing heard from 10.1.10.1 for 3.6",
         ],
     );
+    // Of all that, the last time that the address moved.
+    let last = ask(&second, &["replay", "--last", "--name", "WEB", "/run/journal"]);
+    assert!(
+        last.contains("* ") && last.contains("WEB: backup to active: nothing heard from 10.1.10.1"),
+        "{last}"
+    );
+    let nothing = ask(&second, &["replay", "--last", "--name", "MAIL", "/run/journal"]);
+    assert_eq!(nothing, "ha-daemon: the journal says nothing of this\n");
+    let (code, text) = second.run(OURS, &["replay", "/etc/hostname"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("is no journal"), "{text}");
     assert!(
         !first.read("/run/journal").contains("68757368"),
         "no password in it"

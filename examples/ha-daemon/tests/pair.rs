@@ -153,7 +153,7 @@ fn an_operator_rules_it_by_its_commands() {
     // A second instance on the same socket is refused, and disturbs nothing.
     let (code, text) = first.run(ours, &["run", "--config", CONFIG]);
     assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("another instance is running"), "{text}");
+    assert!(text.contains("another daemon runs already"), "{text}");
 
     assert_eq!(
         ask(&first, &["priority", "WEB", "50"]),

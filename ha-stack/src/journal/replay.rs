@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vrrp_fsm::{
-    Datagram, DiscardReason, Event, GroupId, Instant, InterfaceId, Output, Reason, RouterId, TrackId,
+    Datagram, DiscardReason, Event, GroupId, Instant, InterfaceId, Output, Reason, RouterId, State, TrackId,
     VrrpRouter,
 };
 use vrrp_proto::{Envelope, Packet, Priority, ReceiveChecks};
@@ -33,6 +33,9 @@ pub struct Replay {
     origin: Option<i128>,
     now: Instant,
     remarks: Vec<Remark>,
+    /// Whether what follows is what the file was begun anew with, not a start.
+    is_continued: bool,
+    readable: u64,
     unreadable: u64,
 }
 
@@ -48,6 +51,8 @@ pub struct Remark {
     pub text: String,
     /// Whether a state changed.
     pub is_change: bool,
+    /// Whether the virtual router became active with it, or ceased to be.
+    pub is_move: bool,
 }
 
 impl fmt::Display for Remark {
@@ -71,7 +76,18 @@ struct Seat {
     source: Option<IpAddr>,
     up: bool,
     fault: bool,
+    /// Whether it may have been active already when the file was begun anew.
+    is_continued: bool,
     heard: Vec<Heard>,
+}
+
+impl Seat {
+    /// Whether a change for this reason is none: it was active when the file was begun anew, so nobody was to be heard.
+    fn is_still_active(&self, reason: Reason) -> bool {
+        self.is_continued
+            && self.heard.is_empty()
+            && matches!(reason, Reason::NothingHeard { from: None, .. })
+    }
 }
 
 /// What was heard of one other router.
@@ -87,7 +103,8 @@ impl Replay {
     /// Reads the whole journal, and hands over each remark as it comes.
     ///
     /// # Errors
-    /// What `journal` says when it cannot be read. A line that is none of a journal is counted and told at the end.
+    /// What `journal` says when it cannot be read, and [`io::ErrorKind::InvalidData`] if no line is one of a journal. Where only
+    /// some are not, they are counted and told at the end.
     pub fn read(mut journal: impl BufRead, mut tell: impl FnMut(&Remark)) -> io::Result<()> {
         let mut replay = Self::default();
         let mut line = Vec::new();
@@ -104,6 +121,9 @@ impl Replay {
                 replay.remarks.drain(..).for_each(|remark| tell(&remark));
             }
         }
+        if replay.readable == 0 && replay.unreadable > 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "this is no journal"));
+        }
         replay.end();
         replay.remarks.drain(..).for_each(|remark| tell(&remark));
         Ok(())
@@ -114,7 +134,10 @@ impl Replay {
             return;
         }
         match serde_json::from_slice::<Entry>(line) {
-            Ok(entry) => self.entry(entry),
+            Ok(entry) => {
+                self.readable += 1;
+                self.entry(entry);
+            }
             // A line that was cut short by a full disk, or by the end of the process.
             Err(_) => self.unreadable += 1,
         }
@@ -165,6 +188,7 @@ impl Replay {
                 *self = Self {
                     names: std::mem::take(&mut self.names),
                     remarks: std::mem::take(&mut self.remarks),
+                    readable: self.readable,
                     unreadable: self.unreadable,
                     now: Instant::from_nanos(at),
                     ..Self::default()
@@ -203,10 +227,13 @@ impl Replay {
                 None,
                 format!("{entries} entries were lost here: what follows may not be what happened"),
             ),
-            Entry::Summary { .. } => self.remark(
-                None,
-                "the file was begun anew: every virtual router starts here once more".to_owned(),
-            ),
+            Entry::Summary { .. } => {
+                self.is_continued = true;
+                self.remark(
+                    None,
+                    "the file was begun anew: every virtual router starts here once more".to_owned(),
+                );
+            }
             Entry::Added {
                 router,
                 name,
@@ -230,6 +257,7 @@ impl Replay {
                     source,
                     up: true,
                     fault: false,
+                    is_continued: self.is_continued,
                     heard: Vec::new(),
                 };
                 let (name, text) = (Arc::clone(&seat.name), self.introduction(id, &seat));
@@ -511,9 +539,17 @@ impl Replay {
             } else {
                 event.to_string()
             };
-            let is_change = matches!(event, Event::StateChanged { .. });
-            let name = self.seats.get(&id).map(|seat| Arc::clone(&seat.name));
-            self.push(name, text, is_change);
+            let seat = self.seats.get(&id);
+            let name = seat.map(|seat| Arc::clone(&seat.name));
+            let (is_change, is_move) = match event {
+                Event::StateChanged { from, to, reason } => (
+                    true,
+                    (from == State::Active || to == State::Active)
+                        && !seat.is_some_and(|seat| seat.is_still_active(reason)),
+                ),
+                _ => (false, false),
+            };
+            self.push(name, text, is_change, is_move);
         }
     }
 
@@ -529,6 +565,13 @@ impl Replay {
                 heard.priority.get(),
                 heard.count
             ),
+            None if self
+                .seats
+                .get(&id)
+                .is_some_and(|seat| seat.is_still_active(reason)) =>
+            {
+                " (or it was active before the file was begun anew)".to_owned()
+            }
             None if heard.is_empty() => " (no other router was ever heard)".to_owned(),
             None => String::new(),
         }
@@ -536,19 +579,20 @@ impl Replay {
 
     fn say(&mut self, id: RouterId, text: String) {
         let name = self.seats.get(&id).map(|seat| Arc::clone(&seat.name));
-        self.push(name, text, false);
+        self.push(name, text, false, false);
     }
 
     fn remark(&mut self, name: Option<Arc<str>>, text: String) {
-        self.push(name, text, false);
+        self.push(name, text, false, false);
     }
 
-    fn push(&mut self, name: Option<Arc<str>>, text: String, is_change: bool) {
+    fn push(&mut self, name: Option<Arc<str>>, text: String, is_change: bool, is_move: bool) {
         self.remarks.push(Remark {
             time: self.time(self.now),
             name,
             text,
             is_change,
+            is_move,
         });
     }
 

@@ -70,13 +70,16 @@ impl Control for SharedControl {
 
     fn execute(&self, request: Request) -> Response {
         let outcome = match request {
-            Request::Failover { name } => fail_over(&self.shared, &name),
-            Request::Priority { name, priority } => set_priority(&self.shared, &name, priority),
+            Request::Failover { name } => {
+                fail_over(&self.shared, &name).map_err(|error| of_name(&self.shared, &name, &error))
+            }
+            Request::Priority { name, priority } => set_priority(&self.shared, &name, priority)
+                .map_err(|error| of_name(&self.shared, &name, &error)),
             Request::Server {
                 virtual_server,
                 real_server,
                 action,
-            } => act(&self.shared, &virtual_server, &real_server, action),
+            } => act(&self.shared, &virtual_server, &real_server, action).map_err(|error| error.to_string()),
             Request::Reload => return self.order(Order::Reload),
             Request::Stop => return self.order(Order::Stop),
             Request::Status => return Response::Status(Box::new(self.status())),
@@ -84,9 +87,27 @@ impl Control for SharedControl {
         };
         match outcome {
             Ok(changes) => Response::Changes(changes),
-            Err(error) => Response::Error(error.to_string()),
+            Err(error) => Response::Error(error),
         }
     }
+}
+
+/// What is wrong with an order for a virtual router or a sync group, for whoever gave it.
+fn of_name(shared: &Shared, name: &str, error: &Error) -> String {
+    let mut text = format!("{name}: {error}");
+    if matches!(error, Error::UnknownName) {
+        let running = shared.running();
+        let routers = running.routers.iter().map(|router| router.target.name());
+        let groups = running.groups.iter().map(|group| group.name.as_str());
+        let mut known: Vec<&str> = groups.chain(routers).take(MOST_NAMED + 1).collect();
+        if known.len() > MOST_NAMED {
+            known[MOST_NAMED] = "others";
+        }
+        if !known.is_empty() {
+            text.push_str(&format!("; there are {}", known.join(", ")));
+        }
+    }
+    text
 }
 
 pub(crate) fn fail_over(shared: &Shared, name: &str) -> Result<Vec<String>, Error> {
@@ -287,6 +308,9 @@ fn statistics(counters: &Statistics) -> BTreeMap<Cow<'static, str>, u64> {
     .map(|(name, value)| (Cow::Borrowed(name), value))
     .into()
 }
+
+/// Of those there are, so many are named.
+const MOST_NAMED: usize = 10;
 
 /// What the election is given to bring its counters up to date.
 const REFRESH_LIMIT: Duration = Duration::from_millis(200);

@@ -43,7 +43,8 @@ fn identity<'a>(
 ) {
     let name = &router.name;
     let unicast = !router.unicast_peer.is_empty() && router.unicast_src_ip.is_some();
-    if router.interface.is_none() && !unicast {
+    // One that stands there with a bad value has been reported with that.
+    if router.interface.is_none() && !unicast && !reader.was_met(router.origin, "interface") {
         reader.at(
             router.origin,
             "",
@@ -62,13 +63,15 @@ fn identity<'a>(
         );
     }
     let Some(vrid) = router.virtual_router_id else {
-        reader.at(
-            router.origin,
-            "",
-            Severity::Error,
-            format!("`{name}` has no virtual_router_id"),
-            "add `virtual_router_id` and a number from 1 to 255, the same on all hosts",
-        );
+        if !reader.was_met(router.origin, "virtual_router_id") {
+            reader.at(
+                router.origin,
+                "",
+                Severity::Error,
+                format!("`{name}` has no virtual_router_id"),
+                "add `virtual_router_id` and a number from 1 to 255, the same on all hosts",
+            );
+        }
         return;
     };
     let peers: Vec<IpAddr> = router.unicast_peer.iter().map(|peer| peer.address).collect();
@@ -275,7 +278,7 @@ fn timing(router: &VrrpInstance, configuration: &Configuration, reader: &mut Rea
 fn preemption(router: &VrrpInstance, reader: &mut Reader<'_>) {
     let master = router.state == Some(State::Master);
     let owner = router.effective_priority() == 255;
-    if master && router.priority.is_none() {
+    if master && router.priority.is_none() && !reader.was_met(router.origin, "priority") {
         reader.at_as(
             router.origin,
             "state",
@@ -518,7 +521,7 @@ fn interfaces(configuration: &Configuration, reader: &mut Reader<'_>) {
                 keyword,
                 Severity::Warning,
                 format!("no interface `{name}` on this host now"),
-                "it must be there when the daemon starts, unless `dynamic_interfaces` is set",
+                "the virtual router waits for it; keepalived does not start without it, unless `dynamic_interfaces` is set",
             );
         }
     }

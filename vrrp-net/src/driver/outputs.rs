@@ -4,7 +4,9 @@ use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use vrrp_fsm::{Delivery, Instant, Output, Parameters, RouterId, State, VirtualRouter};
+use vrrp_fsm::{
+    Delivery, Discard, DiscardReason, Event, Instant, Output, Parameters, RouterId, State, VirtualRouter,
+};
 use vrrp_proto::{Envelope, Priority};
 
 use super::{Driver, Pending};
@@ -315,7 +317,23 @@ impl Driver {
             return;
         };
         let event = &notice.event;
-        tracing::info!(instance = seat.instance.name(), vrid = seat.instance.vrid.get(), %event);
+        let (instance, vrid) = (seat.instance.name(), seat.instance.vrid.get());
+        match event {
+            // With a target of its own, for whoever has a better word for what is tracked.
+            DriverEvent::Election(Event::StateChanged { .. }) => {
+                tracing::info!(target: "vrrp_net::state", instance, vrid, %event)
+            }
+            // Of no interest: whoever is in fault hears the one that serves.
+            DriverEvent::Discarded {
+                discard:
+                    Discard {
+                        reason: DiscardReason::NotRunning,
+                        ..
+                    },
+                ..
+            } => tracing::debug!(instance, vrid, %event),
+            _ => tracing::info!(instance, vrid, %event),
+        }
         seat.shared.set_status(self.status(seat.router, notice.at));
         seat.shared.publish(notice);
     }
