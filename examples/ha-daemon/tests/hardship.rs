@@ -571,6 +571,10 @@ fn a_journal_says_why_the_address_moved() {
     until("it to move", || second.holds(VIP) && !first.holds(VIP));
     std::fs::remove_file(first.path("/run/closed")).unwrap();
     until("it to move back", || first.holds(VIP) && !second.holds(VIP));
+    until("that to be written", || {
+        let text = ask(&first, &["replay", "/run/journal"]);
+        text.matches("WEB: backup to active: ").count() == 2
+    });
     one.signal("-KILL");
     one.wait();
     until("it to move once more", || second.holds(VIP));
@@ -604,7 +608,8 @@ fn a_journal_says_why_the_address_moved() {
             "WEB: 10.1.10.1 advertises priority 70, before 120",
             "WEB: backup to active: ",
             "WEB: active to backup: priority 120 from 10.1.10.1 is higher than our 100",
-            "WEB: backup to active: nothing heard from 10.1.10.1 for 3.6",
+            // Not for how long: a loaded machine is late.
+            "WEB: backup to active: nothing heard from 10.1.10.1 for ",
         ],
     );
     // Of all that, the last time that the address moved.
