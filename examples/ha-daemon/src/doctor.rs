@@ -8,23 +8,72 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ha_stack::{IpvsPlane, RealServerHost};
-use keepalived_conf::Method;
+use keepalived_conf::{Configuration, Method, VirtualServer, VirtualServerName};
 
-use crate::{Reading, config};
+use crate::{Reading, config, plane};
 
 /// Looks around and writes a line for each thing found. The exit status is 1 if something would keep it from running.
 pub(crate) fn doctor(config: Option<&Path>, reading: &Reading) -> ExitCode {
     let mut findings = Findings::default();
-    privileges(&mut findings);
-    neighbours(&mut findings);
+    let loaded = config.map(|path| (path, config::load(path, reading)));
+    let needs = loaded.as_ref().map_or(Needs::ALL, |(_, loaded)| {
+        Needs::of(&loaded.configuration, reading.data_plane)
+    });
+    privileges(&mut findings, &needs);
+    if needs.routers {
+        neighbours(&mut findings);
+    }
     real_server(&mut findings);
-    if let Some(path) = config {
-        configuration(&mut findings, path, reading);
+    if let Some((path, loaded)) = &loaded {
+        configuration(&mut findings, path, loaded);
+        director(&mut findings, &loaded.configuration, reading.data_plane);
+        duplicates(&mut findings, loaded);
     }
     if findings.count == 0 {
         println!("nothing found");
     }
     ExitCode::from(u8::from(findings.grave))
+}
+
+/// What a configuration has, and with that which privileges it needs.
+struct Needs {
+    routers: bool,
+    addresses: bool,
+    kernel: bool,
+    low_ports: bool,
+}
+
+impl Needs {
+    /// Without a configuration, whatever one could have.
+    const ALL: Self = Self {
+        routers: true,
+        addresses: true,
+        kernel: true,
+        low_ports: true,
+    };
+
+    fn of(configuration: &Configuration, plane: plane::Choice) -> Self {
+        let servers = &configuration.virtual_server;
+        let lowest = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+        let lowest = lowest
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(1024);
+        let is_low = |server: &VirtualServer| match &server.name {
+            VirtualServerName::Address(name) => name.port.is_some_and(|port| port < lowest),
+            VirtualServerName::Fwmark(_) => false,
+            VirtualServerName::Group(_) => true,
+        };
+        let routers = !configuration.vrrp_instance.is_empty();
+        // By itself it takes the proxy where the kernel cannot be had.
+        let kernel = plane == plane::Choice::Ipvs && !servers.is_empty();
+        Self {
+            routers,
+            addresses: routers || !configuration.static_ipaddress.is_empty(),
+            kernel,
+            low_ports: !kernel && plane != plane::Choice::None && servers.iter().any(is_low),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -47,41 +96,45 @@ impl Findings {
 }
 
 /// The capabilities that sockets, addresses and scheduling need, by their bits in `/proc/self/status`.
-fn privileges(findings: &mut Findings) {
+fn privileges(findings: &mut Findings, needs: &Needs) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
         .unwrap_or(0);
-    for (bit, name, what, grave) in [
-        (12, "CAP_NET_ADMIN", "addresses cannot be added", true),
+    let lacks = |bit: u32| effective & (1 << bit) == 0;
+    for (bit, name, what, is_needed) in [
+        (12, "CAP_NET_ADMIN", "addresses cannot be added", needs.addresses),
+        (12, "CAP_NET_ADMIN", "IPVS cannot be changed", needs.kernel),
         (
             13,
             "CAP_NET_RAW",
             "advertisements can be neither sent nor received",
-            true,
+            needs.routers,
         ),
+    ] {
+        if is_needed && lacks(bit) {
+            findings.error(&format!("{name} is missing: {what}"));
+        }
+    }
+    for (bit, name, what, is_needed) in [
         (
             23,
             "CAP_SYS_NICE",
             "the election runs without real-time priority",
-            false,
+            needs.routers,
         ),
-        (14, "CAP_IPC_LOCK", "the memory cannot be locked", false),
+        (14, "CAP_IPC_LOCK", "the memory cannot be locked", needs.routers),
         (
             10,
             "CAP_NET_BIND_SERVICE",
-            "the embedded proxy cannot listen on ports below 1024",
-            false,
+            "the embedded proxy cannot listen on low ports",
+            needs.low_ports,
         ),
     ] {
-        if effective & (1 << bit) == 0 {
-            let text = format!("{name} is missing: {what}");
-            match grave {
-                true => findings.error(&text),
-                false => findings.warning(&text),
-            }
+        if is_needed && lacks(bit) {
+            findings.warning(&format!("{name} is missing: {what}"));
         }
     }
 }
@@ -112,21 +165,36 @@ fn real_server(findings: &mut Findings) {
 }
 
 /// What a director needs to balance load.
-fn director(findings: &mut Findings, loaded: &config::Loaded) {
-    let servers = &loaded.configuration.virtual_server;
-    if servers.is_empty() {
+fn director(findings: &mut Findings, configuration: &Configuration, plane: plane::Choice) {
+    let servers = &configuration.virtual_server;
+    if servers.is_empty() || !matches!(plane, plane::Choice::Auto | plane::Choice::Ipvs) {
         return;
     }
-    if let Err(error) = IpvsPlane::open(None) {
-        findings.error(&format!("virtual servers cannot be run by the kernel: {error}"));
-    }
     let mut translates = [false, false];
+    let mut needs_kernel = plane == plane::Choice::Ipvs;
     for server in servers {
         for real in &server.real_server {
             let method = real.lvs_method.or(server.lvs_method);
-            if method.is_none_or(|method| method.method == Method::Nat) {
-                translates[usize::from(real.address.address.is_ipv6())] = true;
+            match method.map_or(Method::Nat, |method| method.method) {
+                Method::Nat => translates[usize::from(real.address.address.is_ipv6())] = true,
+                Method::Fnat => {}
+                Method::Dr | Method::Tun => needs_kernel = true,
             }
+        }
+    }
+    match IpvsPlane::open(None) {
+        Ok(_) => {}
+        Err(error) if needs_kernel => {
+            findings.error(&format!(
+                "virtual servers cannot be run by the kernel: {error}; `--data-plane proxy` does without it"
+            ));
+            return;
+        }
+        Err(error) => {
+            findings.warning(&format!(
+                "{error}: the embedded proxy is taken, and real servers do not see the clients' addresses"
+            ));
+            return;
         }
     }
     let switches = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
@@ -134,7 +202,7 @@ fn director(findings: &mut Findings, loaded: &config::Loaded) {
         let value = fs::read_to_string(Path::new("/proc/sys/net").join(switch)).unwrap_or_default();
         if is_wanted && value.trim() != "1" {
             findings.error(&format!(
-                "net.{} is not 1: with NAT, answers of real servers pass through here and would be dropped",
+                "net.{} is not 1: with NAT, answers of real servers pass through here and would be dropped; set it to 1",
                 switch.replace('/', ".")
             ));
         }
@@ -183,8 +251,7 @@ fn duplicates(findings: &mut Findings, loaded: &config::Loaded) {
 }
 
 /// What of this host contradicts the configuration.
-fn configuration(findings: &mut Findings, path: &Path, reading: &Reading) {
-    let loaded = config::load(path, reading);
+fn configuration(findings: &mut Findings, path: &Path, loaded: &config::Loaded) {
     for line in loaded.headlines() {
         findings.count += 1;
         println!("{line}");
@@ -192,8 +259,6 @@ fn configuration(findings: &mut Findings, path: &Path, reading: &Reading) {
     if loaded.exit_code(false) != 0 {
         findings.error(&format!("{} cannot be run", path.display()));
     }
-    director(findings, &loaded);
-    duplicates(findings, &loaded);
     for instance in &loaded.configuration.vrrp_instance {
         let Some(interface) = &instance.interface else {
             continue;
@@ -222,7 +287,7 @@ fn configuration(findings: &mut Findings, path: &Path, reading: &Reading) {
         let proxy = switch(interface, "proxy_arp");
         if proxy == "1" {
             findings.warning(&format!(
-                "{name}: proxy_arp is on for {interface}: this host answers for addresses that the peer holds"
+                "{name}: proxy_arp is on for {interface}: this host answers for addresses that the peer holds; set net.ipv4.conf.{interface}.proxy_arp to 0"
             ));
         }
     }

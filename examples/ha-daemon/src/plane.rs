@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use ha_stack::{DataPlane, DesiredTable, Error, Extent, IpvsPlane, NoPlane, ProxyPlane};
 
 /// What `--data-plane` says.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Choice {
     /// The kernel's IPVS where it answers, else the embedded proxy for NAT and FNAT
     #[default]

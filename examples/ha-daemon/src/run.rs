@@ -6,12 +6,10 @@ use std::process::{Command, ExitCode};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use ha_stack::{
-    ControlServer, HttpServer, Journal, Order, Plan, Response, Scheduling, ServiceManager, Supervisor,
-};
+use ha_stack::{ControlServer, HttpServer, Journal, Order, Plan, Response, ServiceManager, Supervisor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use vrrp_net::{Driver, DriverThread, LinuxHost};
+use vrrp_net::{Driver, DriverThread, LinuxHost, Segment};
 
 use crate::config::{self, Loaded};
 use crate::outside::{self, Outside};
@@ -51,7 +49,9 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
             return ExitCode::from(START_FAILED);
         }
     };
-    if let Err(error) = locked {
+    if let Err(error) = locked
+        && !plan.virtual_routers.is_empty()
+    {
         tracing::warn!(%error, "the memory is not locked: a host that swaps may delay advertisements");
     }
     let outcome = wakes().and_then(|inbox| {
@@ -101,7 +101,8 @@ fn serve(
     journal: Option<&Journal>,
 ) -> Result<End, Box<dyn Error>> {
     // Nothing is elected before the control socket is ours: a second instance must not disturb the first.
-    let supervisor = Supervisor::start_thread(election(&plan.scheduling, journal)?, Plan::default())?;
+    let (election, elects) = election(plan, journal)?;
+    let supervisor = Supervisor::start_thread(election, Plan::default())?;
     if let Some(journal) = journal {
         supervisor.set_journal(journal.clone());
     }
@@ -152,7 +153,7 @@ fn serve(
         };
         let answer = match wake {
             Wake::Signal(SIGHUP) => {
-                reload(options, &supervisor, plan, outside, manager);
+                reload(options, &supervisor, elects, plan, outside, manager);
                 continue;
             }
             Wake::Signal(signal) if outside::DUMPS.contains(&signal) => {
@@ -165,7 +166,7 @@ fn serve(
             }
             Wake::Order(Order::Reload(answer)) => {
                 // Whoever asked may have gone.
-                let _ = answer.send(reload(options, &supervisor, plan, outside, manager));
+                let _ = answer.send(reload(options, &supervisor, elects, plan, outside, manager));
                 continue;
             }
             Wake::Order(Order::Stop(answer)) => Some(answer),
@@ -206,8 +207,11 @@ fn begin_anew() -> ! {
 }
 
 /// The election on a thread of its own, it and the thread that changes addresses with real-time priority where that is allowed.
-/// The calling thread, and what it starts later, goes on without.
-fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<DriverThread, vrrp_net::Error> {
+/// The calling thread, and what it starts later, goes on without. Says whether it can take virtual routers: who may not open their
+/// sockets, and has none, can run virtual servers all the same.
+fn election(plan: &Plan, journal: Option<&Journal>) -> Result<(DriverThread, bool), vrrp_net::Error> {
+    let scheduling = &plan.scheduling;
+    let is_wanted = !plan.virtual_routers.is_empty();
     let start = || {
         if let Err(error) = ha_stack::run_on_processors(&scheduling.processors) {
             tracing::warn!(%error, "the election runs on any processor");
@@ -223,14 +227,23 @@ fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<Driver
             tracing::warn!(%error, "the election may run as long as it wants");
         }
         let priority = scheduling.realtime_priority.unwrap_or(REALTIME_PRIORITY);
-        if let Err(error) = vrrp_net::set_realtime_priority(priority) {
+        if let Err(error) = vrrp_net::set_realtime_priority(priority)
+            && is_wanted
+        {
             tracing::warn!(%error, "the election runs without real-time priority: a loaded host may delay advertisements");
         }
-        let mut driver = Driver::new(LinuxHost::open()?)?;
+        let (mut driver, elects) = match LinuxHost::open() {
+            Ok(host) => (Driver::new(host)?, true),
+            Err(vrrp_net::Error::Socket(error)) if !is_wanted => {
+                tracing::info!(%error, "no virtual router can run here, and there is none");
+                (Driver::new(Segment::real_time().host(&[]))?, false)
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(journal) = journal {
             driver.set_recorder(journal.recorder());
         }
-        driver.spawn_thread()
+        Ok((driver.spawn_thread()?, elects))
     };
     std::thread::scope(|scope| {
         // All of the stack is brought into memory when that is locked.
@@ -247,6 +260,7 @@ fn election(scheduling: &Scheduling, journal: Option<&Journal>) -> Result<Driver
 fn reload(
     options: &RunOptions,
     supervisor: &Supervisor,
+    elects: bool,
     plan: &mut Plan,
     outside: &mut Outside,
     manager: &ServiceManager,
@@ -262,6 +276,9 @@ fn reload(
         Some(wanted) if wanted.network_namespace != plan.network_namespace => {
             Err("the network namespace cannot change while the daemon runs: start it anew".to_owned())
         }
+        Some(wanted) if !elects && !wanted.virtual_routers.is_empty() => Err(
+            "virtual routers need CAP_NET_RAW and CAP_NET_ADMIN: start the daemon anew with them".to_owned(),
+        ),
         Some(wanted) => match supervisor.reload(wanted.clone()) {
             Ok(changes) => {
                 *plan = wanted;

@@ -114,6 +114,23 @@ fn the_capabilities_of_the_unit_and_of_the_container_are_enough() {
     }
 }
 
+/// Whoever may not open the sockets of VRRP can balance all the same, as long as there is no virtual router.
+#[test]
+#[ignore = "needs root and network namespaces"]
+fn virtual_servers_alone_need_no_privilege_of_the_network() {
+    let host = &Namespace::new().unwrap();
+    let _a = RealServer::start(host, "a", address(1));
+    // Only for port 80.
+    let daemon = Daemon::start_with(host, &configuration(&[1]), &["CAP_NET_BIND_SERVICE"]);
+    wait_for(host, "a");
+    let router =
+        "vrrp_instance VI {\ninterface lo\nvirtual_router_id 5\nvirtual_ipaddress {\n127.0.1.101\n}\n}\n";
+    assert_eq!(daemon.reload(&(configuration(&[1]) + router)), "");
+    assert_eq!(daemon.status()["virtual_routers"], serde_json::json!([]));
+    assert_eq!(daemon.reload(&configuration(&[1])), "nothing changed\n");
+    assert_eq!(daemon.ask(&["stop"]), "stopped\n");
+}
+
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn real_servers_leave_return_drain_and_are_added() {
