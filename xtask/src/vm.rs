@@ -160,6 +160,9 @@ pub(crate) fn host_has_ipvs() -> bool {
 
 /// Runs a test binary on the host's kernel if it has IPVS, else on each of these, with these arguments for the harness.
 /// Returns on how many kernels it ran and whether all succeeded.
+///
+/// Several machines run at the same time, for an emulated one hardly uses more than one processor. What each says is then
+/// written when it is done.
 pub(crate) fn run_tests(
     kernels: &[&str],
     binary: &Path,
@@ -171,27 +174,59 @@ pub(crate) fn run_tests(
         true => vec![None],
         false => kernels.iter().copied().map(Some).collect(),
     };
-    let mut passed = true;
-    for kernel in &kernels {
-        println!(
-            "$ cargo xtask vm{} -- {} {}",
-            kernel.map_or_else(String::new, |kernel| format!(" --kernel {kernel}")),
-            binary.file_name().unwrap_or_default().to_string_lossy(),
-            arguments.join(" ")
-        );
-        let mut command = vec![binary.to_string_lossy().into_owned()];
-        command.extend(arguments.iter().map(|word| (*word).to_owned()));
-        let mut lab = Lab::new(*kernel);
+    let mut command = vec![binary.to_string_lossy().into_owned()];
+    command.extend(arguments.iter().map(|word| (*word).to_owned()));
+    let lab_with = |kernel: Option<&str>| {
+        let mut lab = Lab::new(kernel);
         lab.timeout = luggage.timeout.unwrap_or(SUITE_TIMEOUT);
         for file in &luggage.files {
             lab.file(file, file);
         }
         lab.programs.clone_from(&luggage.programs);
         lab.environment.clone_from(&luggage.environment);
-        let outcome = lab.run(&command, |line| println!("{line}"))?;
+        lab
+    };
+    let title = |kernel: Option<&str>| {
+        format!(
+            "$ cargo xtask vm{} -- {} {}",
+            kernel.map_or_else(String::new, |kernel| format!(" --kernel {kernel}")),
+            binary.file_name().unwrap_or_default().to_string_lossy(),
+            arguments.join(" ")
+        )
+    };
+    let mut passed = true;
+    let mut count = |outcome: Outcome| {
         outcome.lines.iter().for_each(|line| each(line));
         passed &= outcome.status == 0;
+    };
+    if let [kernel] = kernels[..] {
+        println!("{}", title(kernel));
+        count(lab_with(kernel).run(&command, |line| println!("{line}"))?);
+        return Ok((1, passed));
     }
+    // Whoever comes second finds it.
+    fs::create_dir_all(cache())?;
+    for kernel in kernels.iter().flatten() {
+        kernel::obtain(&cache(), kernel)?;
+    }
+    thread::scope(|scope| {
+        let machines: Vec<_> = kernels
+            .iter()
+            .map(|kernel| {
+                let (lab, command) = (lab_with(*kernel), &command);
+                // An error crosses threads as text.
+                scope.spawn(move || lab.run(command, |_| ()).map_err(|error| error.to_string()))
+            })
+            .collect();
+        for (kernel, machine) in kernels.iter().zip(machines) {
+            let outcome = machine.join().unwrap_or_else(|_| Err("it panicked".to_owned()));
+            println!("{}", title(*kernel));
+            let outcome = outcome?;
+            outcome.lines.iter().for_each(|line| println!("{line}"));
+            count(outcome);
+        }
+        Ok::<_, Box<dyn std::error::Error>>(())
+    })?;
     Ok((kernels.len(), passed))
 }
 
@@ -278,7 +313,7 @@ impl Lab {
         let kernel = kernel::obtain(&cache, self.kernel.as_deref().unwrap_or(KERNEL))?;
         let marker = format!("laboratory-{}-ended-with", std::process::id());
         let archive = self.pack(&kernel, command, &marker)?;
-        let work = cache.join(format!("run-{}", std::process::id()));
+        let work = cache.join(format!("run-{}-{}", std::process::id(), kernel.release));
         fs::create_dir_all(&work)?;
         let initrd = work.join("initrd");
         fs::write(&initrd, archive)?;
