@@ -134,8 +134,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether a keyword stood in a block, with a value that is good or not.
-    pub(crate) fn was_met(&self, block: Origin, keyword: &'static str) -> bool {
-        self.marks.contains_key(&(block.0, keyword))
+    pub(crate) fn was_met(&mut self, block: Origin, keyword: &str) -> bool {
+        self.mark(block, keyword) != block.0
     }
 
     /// Reports at a keyword of a block.
