@@ -12,8 +12,8 @@ use crate::lexer::{Line, Marks, Words, trimmed, without_comment};
 use crate::limits::{EXPANDED_LINE_BYTES, LINE_BYTES, Limits, SUBSTITUTIONS};
 use crate::options::Options;
 use crate::sequence::{self, Sequence};
-use crate::source::{SourceFile, Span};
-use crate::text::Text;
+use crate::source::Span;
+use crate::text::{Draft, Text, Whole};
 
 /// Yields the lines of a configuration one by one.
 pub(crate) struct Expander<'a> {
@@ -35,8 +35,7 @@ pub(crate) struct Expander<'a> {
 
 /// A file that is being read.
 struct OpenFile {
-    number: u32,
-    source: Arc<SourceFile>,
+    whole: Rc<Whole>,
     offset: usize,
     directory: PathBuf,
 }
@@ -140,7 +139,7 @@ impl<'a> Expander<'a> {
         }
         self.report(
             Diagnostic::error(
-                line.whole(),
+                line.all(),
                 "the configuration grows beyond every limit: reading stops here",
             )
             .advice("look for a sequence or a definition that repeats more than it should"),
@@ -152,24 +151,24 @@ impl<'a> Expander<'a> {
     fn next_physical(&mut self) -> Option<Line> {
         loop {
             let file = self.files.last_mut()?;
-            let rest = file.source.text.as_bytes().get(file.offset..).unwrap_or_default();
+            let rest = file.whole.as_bytes().get(file.offset..).unwrap_or_default();
             if rest.is_empty() {
                 self.files.pop();
                 continue;
             }
-            let (length, marks) = Marks::of_line(rest);
-            let range = file.offset..file.offset.saturating_add(length);
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
+            let marks = Marks::of(line);
+            let length = line.strip_suffix(b"\r").unwrap_or(line).len();
+            let range = file.offset..file.offset.saturating_add(line.len());
             file.offset = range.end.saturating_add(1);
-            let text = Text::from_file(file.number, Arc::clone(&file.source.text), range);
+            let text = Text::part(&file.whole, range);
             if marks.has(Marks::NUL) {
-                self.report(Diagnostic::error(
-                    text.whole(),
-                    "a line with a NUL byte is ignored",
-                ));
-            } else if length > LINE_BYTES && text.as_str().trim_end_matches('\r').len() > LINE_BYTES {
+                self.report(Diagnostic::error(text.all(), "a line with a NUL byte is ignored"));
+            } else if length > LINE_BYTES {
                 self.report(
                     Diagnostic::error(
-                        text.whole(),
+                        text.all(),
                         format!("a line of more than {LINE_BYTES} bytes is ignored"),
                     )
                     .advice("split it with a definition"),
@@ -222,7 +221,7 @@ impl<'a> Expander<'a> {
         }
         self.report(
             Diagnostic::error(
-                line.whole(),
+                line.all(),
                 "a definition that contains itself: the line is ignored",
             )
             .advice("keepalived does not stop reading here at all"),
@@ -280,7 +279,7 @@ impl<'a> Expander<'a> {
     fn start_sequence(&mut self, line: &Text, bindings: &Bindings) {
         let Some(close) = line.as_str().find(')') else {
             self.report(
-                Diagnostic::error(line.whole(), "`)` missing: the line is ignored")
+                Diagnostic::error(line.all(), "`)` missing: the line is ignored")
                     .advice("close the sequence on the same line"),
             );
             return;
@@ -300,7 +299,7 @@ impl<'a> Expander<'a> {
             }
             Some(_) => {}
             None => self.report(
-                Diagnostic::error(head.whole(), "this is no sequence: the line is ignored").advice(
+                Diagnostic::error(head.all(), "this is no sequence: the line is ignored").advice(
                     "~SEQ(name, [start,] [step,] end), ~SEQx for hexadecimal, ~LST(name, a, b) or \
                      ~LST({name,name}, {a,b}, {c,d})",
                 ),
@@ -325,10 +324,11 @@ impl<'a> Expander<'a> {
                 None => self.predefined(reference.name),
             };
             if let Some(value) = value {
-                let mut out = before;
-                out.append_for(&value, place);
-                out.append(&after);
-                return Substituted::Line(out);
+                let mut out = Draft::of_file(line.file());
+                out.push(&before);
+                out.push_for(&value, place);
+                out.push(&after);
+                return Substituted::Line(out.finish());
             }
             let Some(definition) = self.definitions.get(reference.name) else {
                 continue;
@@ -509,8 +509,7 @@ impl<'a> Expander<'a> {
         let number = self.report.sources_mut().add(path.to_path_buf(), content);
         if let Some(source) = self.report.sources_mut().get(number) {
             self.files.push(OpenFile {
-                number,
-                source: Arc::clone(source),
+                whole: Rc::new(Whole::of_file(number, Arc::clone(&source.text))),
                 offset: 0,
                 directory: path.parent().map(Path::to_path_buf).unwrap_or_default(),
             });
@@ -570,24 +569,26 @@ enum Substituted {
 
 /// Puts a definition between two halves of a line.
 fn insert(lines: &[Text], before: &Text, after: &Text, place: Span) -> Substituted {
-    let mut out: Vec<Text> = Vec::with_capacity(lines.len());
-    let mut current = before.clone();
+    let mut out = Vec::with_capacity(lines.len());
+    let mut current = Draft::of_file(before.file());
+    current.push(before);
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {
-            out.push(std::mem::replace(&mut current, before.empty_like()));
+            let next = Draft::of_file(before.file());
+            out.push(std::mem::replace(&mut current, next).finish());
         }
-        match line.file() == current.file() {
+        match line.file() == before.file() {
             // An error in the body is shown in the body, where it is to be mended.
-            true => current.append(line),
-            false => current.append_for(line.as_str(), place),
+            true => current.push(line),
+            false => current.push_for(line.as_str(), place),
         }
-        current.append_for("", place);
     }
-    current.append(after);
+    current.push(after);
+    let last = current.finish();
     match out.is_empty() {
-        true => Substituted::Line(current),
+        true => Substituted::Line(last),
         false => {
-            out.push(current);
+            out.push(last);
             Substituted::Lines(
                 out.into_iter()
                     .map(trimmed)

@@ -93,44 +93,12 @@ pub(crate) fn is_unset(field: &impl Field) -> bool {
 impl<T: Setting> Field for Option<T> {
     fn read(&mut self, keyword: &'static Keyword, statement: &Statement, reader: &mut Reader<'_>) {
         let before = self.take();
-        let again = before.is_some() && !matches!(keyword.range, Range::Block(_));
-        let span = statement.keyword_span();
-        if again && before.as_ref().is_some_and(T::prevails) {
-            reader.push(
-                Diagnostic::warning(
-                    span,
-                    format!("`{}` is said twice: what was said first holds", keyword.name()),
-                )
-                .verdict(Verdict::Silent),
-            );
-            *self = before;
-            return;
-        }
-        if again && is_script(keyword) {
-            reader.push(
-                Diagnostic::warning(
-                    span,
-                    format!("a second `{}` is ignored: the first counts", keyword.name()),
-                )
-                .verdict(Verdict::Reports),
-            );
-            *self = before;
-            return;
-        }
-        if again {
-            reader.push(
-                Diagnostic::warning(
-                    span,
-                    format!("`{}` is said twice: the last counts", keyword.name()),
-                )
-                .verdict(Verdict::Silent),
-            );
-        }
-        match again {
-            // A bad value leaves the earlier one in force, as keepalived does.
-            true => *self = T::read(keyword, statement, reader, None).or(before),
-            false => *self = T::read(keyword, statement, reader, before),
-        }
+        let block = matches!(keyword.range, Range::Block(_));
+        *self = match before {
+            None => T::read(keyword, statement, reader, None),
+            Some(before) if block => T::read(keyword, statement, reader, Some(before)),
+            Some(before) => Some(again(before, keyword, statement, reader)),
+        };
     }
 
     fn write(&self, keyword: &Keyword, printer: &mut Printer) {
@@ -144,6 +112,31 @@ impl<T: Setting> Field for Option<T> {
     }
 }
 
+/// What holds of a keyword that is said once more.
+fn again<T: Setting>(
+    before: T,
+    keyword: &'static Keyword,
+    statement: &Statement,
+    reader: &mut Reader<'_>,
+) -> T {
+    let span = statement.keyword_span();
+    let name = keyword.name();
+    if before.prevails() {
+        let message = format!("`{name}` is said twice: what was said first holds");
+        reader.push(Diagnostic::warning(span, message).verdict(Verdict::Silent));
+        return before;
+    }
+    if is_script(keyword) {
+        let message = format!("a second `{name}` is ignored: the first counts");
+        reader.push(Diagnostic::warning(span, message).verdict(Verdict::Reports));
+        return before;
+    }
+    let message = format!("`{name}` is said twice: the last counts");
+    reader.push(Diagnostic::warning(span, message).verdict(Verdict::Silent));
+    // A bad value leaves the earlier one in force, as keepalived does.
+    T::read(keyword, statement, reader, None).unwrap_or(before)
+}
+
 /// A script keyword keeps its first value; every other its last.
 fn is_script(keyword: &Keyword) -> bool {
     keyword.range == crate::keyword::SCRIPT
@@ -151,7 +144,13 @@ fn is_script(keyword: &Keyword) -> bool {
 
 impl<T: Setting> Field for Vec<T> {
     fn read(&mut self, keyword: &'static Keyword, statement: &Statement, reader: &mut Reader<'_>) {
-        self.extend(T::read(keyword, statement, reader, None));
+        if let Some(value) = T::read(keyword, statement, reader, None) {
+            // Most blocks hold one: a check, a sorry server.
+            if self.is_empty() {
+                self.reserve_exact(1);
+            }
+            self.push(value);
+        }
     }
 
     fn write(&self, keyword: &Keyword, printer: &mut Printer) {

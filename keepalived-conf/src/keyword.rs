@@ -229,13 +229,16 @@ impl Index {
 
     /// The number of the keyword that is written like this, and the keyword.
     pub(crate) fn find<'a>(&self, vocabulary: &'a [Keyword], word: &str) -> Option<(usize, &'a Keyword)> {
-        let (before, from) = self.0.split_at_checked(hash(word))?;
-        from.iter()
-            .chain(before)
-            .take_while(|number| **number != FREE)
-            .map(|number| usize::from(*number))
-            .filter_map(|number| Some((number, vocabulary.get(number)?)))
-            .find(|(_, keyword)| keyword.is(word))
+        let mut slot = hash(word);
+        loop {
+            let number = usize::from(*self.0.get(slot)?);
+            // Past the end of the vocabulary where the slot is free.
+            let keyword = vocabulary.get(number)?;
+            if keyword.is(word) {
+                return Some((number, keyword));
+            }
+            slot = slot.wrapping_add(1) % SLOTS;
+        }
     }
 }
 

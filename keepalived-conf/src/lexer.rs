@@ -3,7 +3,7 @@
 use std::ops::{BitOr, Range};
 
 use crate::source::Span;
-use crate::text::Text;
+use crate::text::{Draft, Text};
 
 /// One word of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct Word<'a> {
 }
 
 /// A line, and what is to be looked for in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) text: Text,
     pub(crate) marks: Marks,
@@ -23,7 +23,7 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(text: Text) -> Self {
-        let marks = Marks::of(text.as_str());
+        let marks = Marks::of(text.as_bytes());
         Self { text, marks }
     }
 }
@@ -33,7 +33,7 @@ impl Line {
 pub(crate) struct Marks(u8);
 
 impl Marks {
-    const END: Self = Self(1);
+    const BLANK: Self = Self(1);
     pub(crate) const NUL: Self = Self(2);
     /// `#` and `!`.
     pub(crate) const COMMENT: Self = Self(4);
@@ -43,22 +43,8 @@ impl Marks {
     pub(crate) const SIGIL: Self = Self(32);
     pub(crate) const BACKSLASH: Self = Self(64);
 
-    pub(crate) fn of(text: &str) -> Self {
-        let marks = text.bytes().fold(0, |marks, byte| marks | kind(byte));
-        Self(marks)
-    }
-
-    /// The length of the first line without its end, and the marks of it.
-    pub(crate) fn of_line(text: &[u8]) -> (usize, Self) {
-        let mut marks = 0;
-        for (at, byte) in text.iter().enumerate() {
-            let kind = kind(*byte);
-            if kind == Self::END.0 {
-                return (at, Self(marks));
-            }
-            marks |= kind;
-        }
-        (text.len(), Self(marks))
+    pub(crate) fn of(text: &[u8]) -> Self {
+        Self(text.iter().fold(0, |marks, byte| marks | kind(*byte)))
     }
 
     pub(crate) fn has(self, any: Self) -> bool {
@@ -79,13 +65,13 @@ fn kind(byte: u8) -> u8 {
 }
 
 /// The mark of each byte.
-const KINDS: [u8; 256] = {
+static KINDS: [u8; 256] = {
     let mut kinds = [0; 256];
     let mut rest = kinds.as_mut_slice();
     let mut byte: u8 = 0;
     while let Some((kind, more)) = rest.split_first_mut() {
         *kind = match byte {
-            b'\n' => Marks::END.0,
+            b' ' | b'\t' | b'\r' | 0x0b | 0x0c => Marks::BLANK.0,
             0 => Marks::NUL.0,
             b'#' | b'!' => Marks::COMMENT.0,
             b'"' => Marks::QUOTE.0,
@@ -121,7 +107,7 @@ pub(crate) fn without_comment(line: Line) -> Line {
         return Line { text, marks };
     }
     let text = line.as_str();
-    let mut out = line.empty_like();
+    let mut out = Draft::of_file(line.file());
     let mut kept_from = 0;
     let mut quoted = false;
     let mut characters = text.char_indices().peekable();
@@ -134,7 +120,7 @@ pub(crate) fn without_comment(line: Line) -> Line {
                     && !quoted
                     && matches!(next, '#' | '!')
                 {
-                    out.append(&line.slice(kept_from..at));
+                    out.push(&line.slice(kept_from..at));
                     kept_from = at.saturating_add(1);
                 }
             }
@@ -145,13 +131,17 @@ pub(crate) fn without_comment(line: Line) -> Line {
             _ => {}
         }
     }
-    out.append(&line.slice(kept_from..end));
-    Line::new(trimmed(out))
+    let last = line.slice(kept_from..end);
+    if kept_from == 0 {
+        return Line::new(trimmed(last));
+    }
+    out.push(&last);
+    Line::new(trimmed(out.finish()))
 }
 
 /// The same text without white space at its ends.
 pub(crate) fn trimmed(line: Text) -> Text {
-    let solid = trimmed_range(line.as_str().as_bytes());
+    let solid = trimmed_range(line.as_bytes());
     line.narrowed(solid)
 }
 
@@ -164,10 +154,10 @@ fn trimmed_range(text: &[u8]) -> Range<usize> {
 }
 
 /// The pieces of a line. Each brace outside quotation marks counts, wherever it stands, except those of `${…}`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pieces {
-    line: Line,
-    at: usize,
+    /// What is still to be read.
+    rest: Line,
 }
 
 impl Pieces {
@@ -176,29 +166,32 @@ impl Pieces {
     /// Where a quotation mark has no partner.
     pub(crate) fn new(line: Line) -> Result<Self, Unterminated> {
         if line.marks.has(Marks::QUOTE)
-            && let Some(at) = outside_quotes(line.text.as_str().as_bytes(), |_| false).1
+            && let Some(at) = outside_quotes(line.text.as_bytes(), |_| false).1
         {
             return Err(Unterminated(line.text.span(at..at.saturating_add(1))));
         }
-        Ok(Self { line, at: 0 })
+        Ok(Self { rest: line })
     }
 
     /// Where the next brace is.
     fn brace(&self) -> Option<usize> {
-        if !self.line.marks.has(Marks::BRACE) {
+        let Line { text, marks } = &self.rest;
+        if !marks.has(Marks::BRACE) {
             return None;
         }
-        let rest = self.line.text.as_str().as_bytes().get(self.at..)?;
         let brace = |byte: u8| matches!(byte, b'{' | b'}');
-        let found = match self
-            .line
-            .marks
-            .has(Marks::QUOTE | Marks::SIGIL | Marks::BACKSLASH)
-        {
-            true => outside_quotes(rest, brace).0,
-            false => rest.iter().position(|byte| brace(*byte)),
-        };
-        Some(self.at.saturating_add(found?))
+        match marks.has(Marks::QUOTE | Marks::SIGIL | Marks::BACKSLASH) {
+            true => outside_quotes(text.as_bytes(), brace).0,
+            false => text.as_bytes().iter().position(|byte| brace(*byte)),
+        }
+    }
+
+    /// Takes so much off the front.
+    fn split(&mut self, at: usize) -> Text {
+        let text = &self.rest.text;
+        let (first, rest) = (text.slice(0..at), text.slice(at..text.len()));
+        self.rest.text = rest;
+        first
     }
 }
 
@@ -206,28 +199,22 @@ impl Iterator for Pieces {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
-        loop {
-            let text = self.line.text.as_str().as_bytes();
-            let rest = text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        while self.rest.text.len() > 0 {
             let brace = self.brace();
-            if brace == Some(self.at) {
-                let next = self.at.saturating_add(1);
-                let span = self.line.text.span(self.at..next);
-                self.at = next;
-                return Some(match rest.first() {
-                    Some(b'{') => Piece::Open(span),
-                    _ => Piece::Close(span),
+            if brace == Some(0) {
+                let brace = self.split(1);
+                return Some(match brace.as_bytes() {
+                    b"{" => Piece::Open(brace.all()),
+                    _ => Piece::Close(brace.all()),
                 });
             }
-            let from = self.at;
-            let end = brace.unwrap_or(text.len());
-            let solid = trimmed_range(text.get(from..end)?);
-            self.at = end;
-            if !solid.is_empty() {
-                let solid = from.saturating_add(solid.start)..from.saturating_add(solid.end);
-                return Some(Piece::Words(self.line.text.slice(solid)));
+            let words = self.split(brace.unwrap_or(self.rest.text.len()));
+            let words = trimmed(words);
+            if words.len() > 0 {
+                return Some(Piece::Words(words));
             }
         }
+        None
     }
 }
 
@@ -274,7 +261,7 @@ impl<'a> Words<'a> {
             text,
             whole: text.as_str(),
             at: 0,
-            last: text.whole(),
+            last: text.all(),
         }
     }
 
@@ -290,27 +277,30 @@ impl<'a> Words<'a> {
 
     /// The next word.
     pub(crate) fn take(&mut self) -> Option<Word<'a>> {
-        let whole = self.whole;
-        let rest = whole.as_bytes().get(self.at..)?;
-        let start = self
-            .at
-            .saturating_add(rest.iter().position(|byte| !is_blank_byte(*byte))?);
-        let rest = whole.as_bytes().get(start..)?;
-        let quoted = rest.first() == Some(&b'"');
-        let body = rest.get(usize::from(quoted)..)?;
-        let length = match quoted {
-            true => body.iter().position(|byte| *byte == b'"'),
-            false => body.iter().position(|byte| *byte == b'"' || is_blank_byte(*byte)),
+        let whole = self.whole.as_bytes();
+        let blanks = |at: usize| {
+            Some(
+                whole
+                    .get(at..)?
+                    .iter()
+                    .take_while(|byte| is_blank_byte(**byte))
+                    .count(),
+            )
         };
-        let inner_start = start.saturating_add(usize::from(quoted));
-        let inner_end = inner_start.saturating_add(length.unwrap_or(body.len()));
-        self.at = inner_end
-            .saturating_add(usize::from(quoted))
-            .min(whole.len())
-            .max(start.saturating_add(1));
+        let start = self.at.saturating_add(blanks(self.at)?);
+        let quoted = *whole.get(start)? == b'"';
+        let inner = start.saturating_add(usize::from(quoted));
+        let ends = match quoted {
+            true => Marks::QUOTE,
+            false => Marks::QUOTE | Marks::BLANK,
+        };
+        let body = whole.get(inner..)?;
+        let length = body.iter().position(|byte| Marks(kind(*byte)).has(ends));
+        let end = inner.saturating_add(length.unwrap_or(body.len()));
+        self.at = end.saturating_add(usize::from(quoted)).min(whole.len());
         self.last = self.text.span(start..self.at);
         Some(Word {
-            text: whole.get(inner_start..inner_end).unwrap_or_default(),
+            text: self.whole.get(inner..end)?,
             span: self.last,
             quoted,
         })
@@ -339,6 +329,9 @@ impl<'a> Words<'a> {
 
     /// Where all that is still to be read stands; `None` where nothing is.
     pub(crate) fn rest(&self) -> Option<Span> {
+        if self.at == self.whole.len() {
+            return None;
+        }
         let mut rest = self.clone();
         let first = rest.take()?.span;
         while rest.take().is_some() {}
@@ -451,7 +444,7 @@ pub(crate) fn is_blank(character: char) -> bool {
 }
 
 fn is_blank_byte(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
+    Marks(kind(byte)).has(Marks::BLANK)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Statement {
     }
 
     pub(crate) fn span(&self) -> Span {
-        self.text.whole()
+        self.text.all()
     }
 }
 
@@ -65,7 +65,8 @@ impl Block {
 pub(crate) struct Statements<'a> {
     expander: Expander<'a>,
     most_deep: usize,
-    pieces: Pieces,
+    /// Of the line that is being read.
+    pieces: Option<Pieces>,
     /// A piece that was looked at, and is still to be read.
     ahead: Option<Piece>,
     open: Vec<Open>,
@@ -73,7 +74,8 @@ pub(crate) struct Statements<'a> {
 
 /// A block whose end is still to come.
 struct Open {
-    keyword: Text,
+    /// What it is, where that is said.
+    keyword: Option<Text>,
     span: Span,
 }
 
@@ -82,7 +84,7 @@ impl<'a> Statements<'a> {
         Self {
             expander,
             most_deep,
-            pieces: Pieces::default(),
+            pieces: None,
             ahead: None,
             open: Vec::new(),
         }
@@ -112,7 +114,7 @@ impl<'a> Statements<'a> {
                         Diagnostic::error(span, "a block without a keyword before it")
                             .advice("write what the block is before its `{`"),
                     );
-                    self.enter(Text::default(), span);
+                    self.enter(None, span);
                 }
                 Piece::Close(span) => {
                     if self.open.pop().is_none() {
@@ -128,11 +130,11 @@ impl<'a> Statements<'a> {
 
     fn piece(&mut self) -> Option<Piece> {
         loop {
-            if let Some(piece) = self.ahead.take().or_else(|| self.pieces.next()) {
+            if let Some(piece) = self.ahead.take().or_else(|| self.pieces.as_mut()?.next()) {
                 return Some(piece);
             }
             match Pieces::new(self.expander.next_line()?) {
-                Ok(pieces) => self.pieces = pieces,
+                Ok(pieces) => self.pieces = Some(pieces),
                 Err(unterminated) => self.report().push(
                     Diagnostic::error(
                         unterminated.0,
@@ -147,7 +149,7 @@ impl<'a> Statements<'a> {
     fn statement(&mut self, text: Text) -> Statement {
         if !text.as_str().is_ascii() && text.as_str().contains(char::REPLACEMENT_CHARACTER) {
             self.report().push(
-                Diagnostic::error(text.whole(), "this is not UTF-8 text")
+                Diagnostic::error(text.all(), "this is not UTF-8 text")
                     .advice("save the file as UTF-8, or see whether it is a configuration at all"),
             );
         }
@@ -155,21 +157,21 @@ impl<'a> Statements<'a> {
         let block = match self.ahead {
             Some(Piece::Open(span)) => {
                 self.ahead = None;
-                self.enter(text.clone(), span)
+                self.enter(Some(text.clone()), span)
             }
             _ => None,
         };
         Statement::new(text, block)
     }
 
-    fn enter(&mut self, keyword: Text, span: Span) -> Option<Block> {
+    fn enter(&mut self, keyword: Option<Text>, span: Span) -> Option<Block> {
         if self.open.len() >= self.most_deep {
             self.report().push(Diagnostic::error(
                 span,
                 "blocks stand too deep in each other: reading stops here",
             ));
             self.expander.stop();
-            self.pieces = Pieces::default();
+            self.pieces = None;
             self.open.clear();
             return None;
         }
@@ -180,7 +182,8 @@ impl<'a> Statements<'a> {
     /// Nothing follows: what is open is never closed.
     fn end(&mut self) {
         for Open { keyword, span } in std::mem::take(&mut self.open) {
-            let keyword = Words::of(&keyword).take().map_or("", |word| word.text);
+            let keyword = keyword.as_ref().and_then(|text| Words::of(text).take());
+            let keyword = keyword.map_or("", |word| word.text);
             let message = format!("the block of `{keyword}` that begins here is never closed: `}}` missing");
             self.report()
                 .push(Diagnostic::error(span, message).advice("add a `}` where it is to end"));

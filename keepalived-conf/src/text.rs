@@ -1,205 +1,168 @@
 //! Text that remembers which characters of which file each of its bytes came from.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::source::Span;
 
-/// A line on its way from the file to its words. Definitions and sequences rewrite it; what they put in points at the
-/// place that asked for it.
+/// A line on its way from the file to its words, or a part of it: a stretch of a whole that all of them share.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
-    file: u32,
-    content: Content,
+    whole: Rc<Whole>,
+    from: usize,
+    to: usize,
 }
 
-#[derive(Clone, Debug)]
-enum Content {
-    /// A stretch of a file as it is, which is nearly every line: nothing is copied.
-    Stretch { whole: Arc<str>, from: usize, to: usize },
-    /// Put together. For each byte of the text, the stretch of the file it stands for.
-    Made { text: String, origin: Vec<(u32, u32)> },
+/// A file, or a line that was put together.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    file: u32,
+    text: Arc<str>,
+    /// For each byte the stretch of the file it stands for; empty where it stands for itself.
+    origin: Vec<(u32, u32)>,
+}
+
+impl Whole {
+    pub(crate) fn of_file(file: u32, text: Arc<str>) -> Self {
+        Self {
+            file,
+            text,
+            origin: Vec::new(),
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 impl Text {
-    /// A stretch of a file; empty where the range does not fit.
-    pub(crate) fn from_file(file: u32, whole: Arc<str>, range: Range<usize>) -> Self {
-        let content = match whole.get(range.clone()) {
-            Some(_) => Content::Stretch {
-                whole,
-                from: range.start,
-                to: range.end,
-            },
-            None => Content::EMPTY,
-        };
-        Self { file, content }
+    /// A part of a whole, from one character to another.
+    pub(crate) fn part(whole: &Rc<Whole>, range: Range<usize>) -> Self {
+        Self {
+            whole: Rc::clone(whole),
+            from: range.start,
+            to: range.end,
+        }
     }
 
     /// A text of no file.
     pub(crate) fn alone(text: &str) -> Self {
-        Self::from_file(0, text.into(), 0..text.len())
+        Self::part(&Rc::new(Whole::of_file(0, text.into())), 0..text.len())
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        match &self.content {
-            Content::Stretch { whole, from, to } => whole.get(*from..*to).unwrap_or_default(),
-            Content::Made { text, .. } => text,
-        }
+        self.whole.text.get(self.from..self.to).unwrap_or_default()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.whole
+            .text
+            .as_bytes()
+            .get(self.from..self.to)
+            .unwrap_or_default()
     }
 
     pub(crate) fn len(&self) -> usize {
-        match &self.content {
-            Content::Stretch { from, to, .. } => to.saturating_sub(*from),
-            Content::Made { text, .. } => text.len(),
-        }
+        self.to.saturating_sub(self.from)
     }
 
     pub(crate) fn file(&self) -> u32 {
-        self.file
+        self.whole.file
     }
 
-    /// A part of this text; empty where the range does not fit.
+    /// A part of this text, from one character to another.
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
-        let content = match (&self.content, self.as_str().get(range.clone())) {
-            (Content::Stretch { whole, from, .. }, Some(_)) => Content::Stretch {
-                whole: Arc::clone(whole),
-                from: from.saturating_add(range.start),
-                to: from.saturating_add(range.end),
-            },
-            (Content::Made { origin, .. }, Some(text)) => Content::Made {
-                text: text.to_owned(),
-                origin: origin.get(range).unwrap_or_default().to_vec(),
-            },
-            (_, None) => Content::EMPTY,
-        };
-        Self {
-            file: self.file,
-            content,
-        }
+        self.clone().narrowed(range)
     }
 
-    /// The same as [`slice`](Self::slice), of a text that is not needed any more.
-    pub(crate) fn narrowed(self, range: Range<usize>) -> Self {
-        match self.content {
-            Content::Stretch { whole, from, to } if from.saturating_add(range.end) <= to => {
-                let range = from.saturating_add(range.start)..from.saturating_add(range.end);
-                Self::from_file(self.file, whole, range)
+    /// The same of a text that is not needed any more.
+    pub(crate) fn narrowed(mut self, range: Range<usize>) -> Self {
+        self.to = self.from.saturating_add(range.end).min(self.to);
+        self.from = self.from.saturating_add(range.start).min(self.to);
+        self
+    }
+
+    /// Where a part of this text, from one character to another, came from.
+    pub(crate) fn span(&self, range: Range<usize>) -> Span {
+        let from = self.from.saturating_add(range.start);
+        let to = self.from.saturating_add(range.end);
+        let origin = &self.whole.origin;
+        let (start, end) = match origin.last() {
+            None => (offset(from), offset(to)),
+            Some(last) => {
+                let place = |at: usize| origin.get(at).unwrap_or(last);
+                (place(from).0, place(to.saturating_sub(1).max(from)).1)
             }
-            Content::Stretch { .. } | Content::Made { .. } => self.slice(range),
+        };
+        Span {
+            file: self.whole.file,
+            start,
+            end: end.max(start),
         }
     }
 
-    pub(crate) fn append(&mut self, other: &Self) {
-        if self.len() == 0 {
-            self.content = other.content.clone();
-            return;
+    pub(crate) fn all(&self) -> Span {
+        self.span(0..self.len())
+    }
+}
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// A line that is being put together. Definitions and sequences rewrite lines; what they put in points at the place that
+/// asked for it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    file: u32,
+    text: String,
+    origin: Vec<(u32, u32)>,
+}
+
+impl Draft {
+    /// Nothing yet, of one file.
+    pub(crate) fn of_file(file: u32) -> Self {
+        Self {
+            file,
+            text: String::new(),
+            origin: Vec::new(),
         }
-        let (mut text, mut origin) = self.take();
-        text.push_str(other.as_str());
-        match &other.content {
-            Content::Stretch { .. } => origin.extend((0..other.len()).filter_map(|at| other.place(at))),
-            Content::Made { origin: more, .. } => origin.extend_from_slice(more),
+    }
+
+    pub(crate) fn push(&mut self, more: &Text) {
+        self.text.push_str(more.as_str());
+        let whole = &*more.whole;
+        match whole.origin.get(more.from..more.to) {
+            Some(origin) => self.origin.extend_from_slice(origin),
+            None => {
+                for (at, character) in more.as_str().char_indices() {
+                    let start = more.from.saturating_add(at);
+                    let length = character.len_utf8();
+                    let place = (offset(start), offset(start.saturating_add(length)));
+                    self.origin.extend(std::iter::repeat_n(place, length));
+                }
+            }
         }
-        self.content = Content::Made { text, origin };
     }
 
     /// Appends text that stands for `place`.
-    pub(crate) fn append_for(&mut self, more: &str, place: Span) {
-        if more.is_empty() {
-            return;
-        }
-        let (mut text, mut origin) = self.take();
-        text.push_str(more);
-        origin.extend(std::iter::repeat_n((place.start, place.end), more.len()));
-        self.content = Content::Made { text, origin };
+    pub(crate) fn push_for(&mut self, more: &str, place: Span) {
+        self.text.push_str(more);
+        self.origin
+            .extend(std::iter::repeat_n((place.start, place.end), more.len()));
     }
 
-    /// An empty text of the same file.
-    pub(crate) fn empty_like(&self) -> Self {
-        Self {
+    pub(crate) fn finish(self) -> Text {
+        let to = self.text.len();
+        let whole = Whole {
             file: self.file,
-            content: Content::EMPTY,
-        }
-    }
-
-    /// Where a part of this text came from.
-    pub(crate) fn span(&self, range: Range<usize>) -> Span {
-        if let Content::Stretch { whole, from, to } = &self.content {
-            let range = from.saturating_add(range.start)..from.saturating_add(range.end);
-            if !range.is_empty()
-                && range.end <= *to
-                && whole.is_char_boundary(range.start)
-                && whole.is_char_boundary(range.end)
-            {
-                let number = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
-                return Span {
-                    file: self.file,
-                    start: number(range.start),
-                    end: number(range.end),
-                };
-            }
-        }
-        let first = self.place(range.start);
-        let last = match range.is_empty() {
-            true => first,
-            false => self.place(range.end.saturating_sub(1)),
+            text: self.text.into(),
+            origin: self.origin,
         };
-        let start = first.map_or(0, |place| place.0);
-        Span {
-            file: self.file,
-            start,
-            end: last.map_or(start, |place| place.1).max(start),
-        }
+        Text::part(&Rc::new(whole), 0..to)
     }
-
-    pub(crate) fn whole(&self) -> Span {
-        self.span(0..self.len())
-    }
-
-    /// The stretch that the character of a byte, or else the last one, stands for.
-    fn place(&self, at: usize) -> Option<(u32, u32)> {
-        match &self.content {
-            Content::Made { origin, .. } => origin.get(at).or_else(|| origin.last()).copied(),
-            Content::Stretch { from, .. } => {
-                let number = |offset: usize| u32::try_from(from.saturating_add(offset)).unwrap_or(u32::MAX);
-                let text = self.as_str();
-                let mut start = at.min(text.len().checked_sub(1)?);
-                if text.as_bytes().get(start).is_some_and(u8::is_ascii) {
-                    return Some((number(start), number(start.saturating_add(1))));
-                }
-                while !text.is_char_boundary(start) {
-                    start = start.saturating_sub(1);
-                }
-                let character = text.get(start..)?.chars().next()?;
-                Some((number(start), number(start.saturating_add(character.len_utf8()))))
-            }
-        }
-    }
-
-    /// Takes the content out, to be written to and put back.
-    fn take(&mut self) -> (String, Vec<(u32, u32)>) {
-        if let Content::Made { text, origin } = &mut self.content {
-            return (std::mem::take(text), std::mem::take(origin));
-        }
-        let origin = (0..self.len()).filter_map(|at| self.place(at)).collect();
-        (self.as_str().to_owned(), origin)
-    }
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self {
-            file: 0,
-            content: Content::EMPTY,
-        }
-    }
-}
-
-impl Content {
-    const EMPTY: Self = Self::Made {
-        text: String::new(),
-        origin: Vec::new(),
-    };
 }
 
 #[cfg(test)]
@@ -207,15 +170,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stretch_and_a_copy_of_it_point_at_the_same_places() {
+    fn a_part_of_a_file_and_a_copy_of_it_point_at_the_same_places() {
         let line = Text::alone("xé y");
         let part = line.slice(1..line.len());
-        let mut copy = part.empty_like();
-        copy.append(&part.slice(0..2));
-        copy.append(&part.slice(2..part.len()));
+        let mut copy = Draft::of_file(0);
+        copy.push(&part.slice(0..2));
+        copy.push(&part.slice(2..part.len()));
+        let copy = copy.finish();
         assert_eq!(copy.as_str(), part.as_str());
-        for start in 0..6 {
-            for end in start..6 {
+        for start in [0, 2, 3] {
+            for end in [2, 3, 4].into_iter().filter(|end| *end > start) {
                 assert_eq!(copy.span(start..end), part.span(start..end), "{start}..{end}");
             }
         }
@@ -228,8 +192,10 @@ mod tests {
             start: 7,
             end: 9,
         };
-        let mut line = Text::alone("ab");
-        line.append_for("xyz", place);
+        let mut line = Draft::of_file(0);
+        line.push(&Text::alone("ab"));
+        line.push_for("xyz", place);
+        let line = line.finish();
         assert_eq!(line.as_str(), "abxyz");
         assert_eq!(line.span(3..4), place);
         assert_eq!(line.span(1..3).start, 1);

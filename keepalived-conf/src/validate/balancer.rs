@@ -12,12 +12,15 @@ use crate::reader::Reader;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
     let held = held(configuration);
+    let groups = configuration.virtual_server_group.iter();
+    let groups = groups.map(|group| group.name.as_str()).collect();
     let mut unchecked = Vec::new();
     for server in &configuration.virtual_server {
-        name(server, configuration, &held, reader);
+        name(server, configuration, &held, &groups, reader);
         completeness(server, reader);
         quorum(server, reader);
         real_servers(server, &mut unchecked, reader);
+        duplicates(server, reader);
     }
     without_check(&unchecked, reader);
 }
@@ -26,6 +29,7 @@ fn name(
     server: &VirtualServer,
     configuration: &Configuration,
     held: &HashSet<IpAddr>,
+    groups: &HashSet<&str>,
     reader: &mut Reader<'_>,
 ) {
     match &server.name {
@@ -51,11 +55,7 @@ fn name(
             }
         }
         VirtualServerName::Group(name) => {
-            if !configuration
-                .virtual_server_group
-                .iter()
-                .any(|group| group.name == *name)
-            {
+            if !groups.contains(name.as_str()) {
                 reader.at(
                     server.origin,
                     "",
@@ -172,7 +172,6 @@ fn real_servers<'a>(server: &'a VirtualServer, unchecked: &mut Vec<&'a RealServe
         VirtualServerName::Address(name) => name.port,
         VirtualServerName::Fwmark(_) | VirtualServerName::Group(_) => None,
     };
-    let mut seen = HashSet::with_capacity(server.real_server.len());
     for real in &server.real_server {
         let method = real
             .lvs_method
@@ -203,15 +202,6 @@ fn real_servers<'a>(server: &'a VirtualServer, unchecked: &mut Vec<&'a RealServe
                 "use the port of the virtual server, or NAT",
             );
         }
-        if !seen.insert(real.address) {
-            reader.at(
-                real.origin,
-                "",
-                Severity::Warning,
-                "this real server is there already",
-                "remove it",
-            );
-        }
         for check in &real.misc_check {
             if check.misc_path.is_none() {
                 reader.at(
@@ -235,6 +225,25 @@ fn real_servers<'a>(server: &'a VirtualServer, unchecked: &mut Vec<&'a RealServe
             + real.file_check.len();
         if checks == 0 {
             unchecked.push(real);
+        }
+    }
+}
+
+fn duplicates(server: &VirtualServer, reader: &mut Reader<'_>) {
+    let mut all: Vec<&RealServer> = server.real_server.iter().collect();
+    // Stable: of two the second in the text is the one too many.
+    all.sort_by_key(|real| real.address);
+    for pair in all.windows(2) {
+        if let [first, second] = pair
+            && first.address == second.address
+        {
+            reader.at(
+                second.origin,
+                "",
+                Severity::Warning,
+                "this real server is there already",
+                "remove it",
+            );
         }
     }
 }
