@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Report, Verdict};
 use crate::environment::{Environment, FileKind};
 use crate::include::{self, Checks};
-use crate::lexer::{Line, Marks, Words, trimmed, without_comment};
+use crate::lexer::{Line, Marks, Words, trimmed, trimmed_range, without_comment};
 use crate::limits::{EXPANDED_LINE_BYTES, LINE_BYTES, Limits, SUBSTITUTIONS};
 use crate::options::Options;
 use crate::sequence::{self, Sequence};
@@ -158,21 +158,18 @@ impl<'a> Expander<'a> {
             }
             let end = rest.iter().position(|byte| *byte == b'\n');
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
-            let marks = Marks::of(line);
+            let from = file.offset;
+            file.offset = from.saturating_add(line.len()).saturating_add(1);
             let length = line.strip_suffix(b"\r").unwrap_or(line).len();
-            let range = file.offset..file.offset.saturating_add(line.len());
-            file.offset = range.end.saturating_add(1);
-            let text = Text::part(&file.whole, range);
+            let solid = trimmed_range(line);
+            let marks = line.get(solid.clone()).map(Marks::of).unwrap_or_default();
+            let solid = from.saturating_add(solid.start)..from.saturating_add(solid.end);
+            let text = Text::part(&file.whole, solid);
             if marks.has(Marks::NUL) {
                 self.report(Diagnostic::error(text.all(), "a line with a NUL byte is ignored"));
             } else if length > LINE_BYTES {
-                self.report(
-                    Diagnostic::error(
-                        text.all(),
-                        format!("a line of more than {LINE_BYTES} bytes is ignored"),
-                    )
-                    .advice("split it with a definition"),
-                );
+                let message = format!("a line of more than {LINE_BYTES} bytes is ignored");
+                self.report(Diagnostic::error(text.all(), message).advice("split it with a definition"));
             } else {
                 return Some(Line { text, marks });
             }

@@ -145,9 +145,9 @@ fn is_script(keyword: &Keyword) -> bool {
 impl<T: Setting> Field for Vec<T> {
     fn read(&mut self, keyword: &'static Keyword, statement: &Statement, reader: &mut Reader<'_>) {
         if let Some(value) = T::read(keyword, statement, reader, None) {
-            // Most blocks hold one: a check, a sorry server.
-            if self.is_empty() {
-                self.reserve_exact(1);
+            // There is often one, as with checks, and else there are many, as with real servers.
+            if self.len() == self.capacity() {
+                self.reserve_exact(if self.is_empty() { 1 } else { self.len().max(7) });
             }
             self.push(value);
         }

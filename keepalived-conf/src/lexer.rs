@@ -47,6 +47,7 @@ impl Marks {
         Self(text.iter().fold(0, |marks, byte| marks | kind(*byte)))
     }
 
+    #[inline]
     pub(crate) fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
     }
@@ -55,11 +56,13 @@ impl Marks {
 impl BitOr for Marks {
     type Output = Self;
 
+    #[inline]
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
+#[inline]
 fn kind(byte: u8) -> u8 {
     KINDS.get(usize::from(byte)).copied().unwrap_or_default()
 }
@@ -98,14 +101,13 @@ pub(crate) enum Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unterminated(pub(crate) Span);
 
-/// Takes a comment off the end and white space off both ends. `!` and `#` begin a comment anywhere outside quotation
-/// marks; after a backslash they stand for themselves.
+/// Takes a comment off the end of a line without white space at its ends. `!` and `#` begin a comment anywhere outside
+/// quotation marks; after a backslash they stand for themselves.
 pub(crate) fn without_comment(line: Line) -> Line {
-    let Line { text: line, marks } = line;
-    if !marks.has(Marks::COMMENT) {
-        let text = trimmed(line);
-        return Line { text, marks };
+    if !line.marks.has(Marks::COMMENT) {
+        return line;
     }
+    let line = line.text;
     let text = line.as_str();
     let mut out = Draft::of_file(line.file());
     let mut kept_from = 0;
@@ -145,12 +147,12 @@ pub(crate) fn trimmed(line: Text) -> Text {
     line.narrowed(solid)
 }
 
-fn trimmed_range(text: &[u8]) -> Range<usize> {
-    let solid = |byte: &u8| !is_blank_byte(*byte);
-    match (text.iter().position(solid), text.iter().rposition(solid)) {
-        (Some(first), Some(last)) => first..last.saturating_add(1),
-        _ => 0..0,
-    }
+pub(crate) fn trimmed_range(text: &[u8]) -> Range<usize> {
+    let blank = |byte: &&u8| is_blank_byte(**byte);
+    let start = text.iter().take_while(blank).count();
+    let rest = text.get(start..).unwrap_or_default();
+    let end = rest.iter().rev().take_while(blank).count();
+    start..text.len().saturating_sub(end)
 }
 
 /// The pieces of a line. Each brace outside quotation marks counts, wherever it stands, except those of `${…}`.
@@ -185,14 +187,6 @@ impl Pieces {
             false => text.as_bytes().iter().position(|byte| brace(*byte)),
         }
     }
-
-    /// Takes so much off the front.
-    fn split(&mut self, at: usize) -> Text {
-        let text = &self.rest.text;
-        let (first, rest) = (text.slice(0..at), text.slice(at..text.len()));
-        self.rest.text = rest;
-        first
-    }
 }
 
 impl Iterator for Pieces {
@@ -202,14 +196,14 @@ impl Iterator for Pieces {
         while self.rest.text.len() > 0 {
             let brace = self.brace();
             if brace == Some(0) {
-                let brace = self.split(1);
+                let brace = self.rest.text.split_to(1);
                 return Some(match brace.as_bytes() {
                     b"{" => Piece::Open(brace.all()),
                     _ => Piece::Close(brace.all()),
                 });
             }
-            let words = self.split(brace.unwrap_or(self.rest.text.len()));
-            let words = trimmed(words);
+            let end = brace.unwrap_or(self.rest.text.len());
+            let words = trimmed(self.rest.text.split_to(end));
             if words.len() > 0 {
                 return Some(Piece::Words(words));
             }
@@ -276,33 +270,15 @@ impl<'a> Words<'a> {
     }
 
     /// The next word.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Word<'a>> {
-        let whole = self.whole.as_bytes();
-        let blanks = |at: usize| {
-            Some(
-                whole
-                    .get(at..)?
-                    .iter()
-                    .take_while(|byte| is_blank_byte(**byte))
-                    .count(),
-            )
-        };
-        let start = self.at.saturating_add(blanks(self.at)?);
-        let quoted = *whole.get(start)? == b'"';
-        let inner = start.saturating_add(usize::from(quoted));
-        let ends = match quoted {
-            true => Marks::QUOTE,
-            false => Marks::QUOTE | Marks::BLANK,
-        };
-        let body = whole.get(inner..)?;
-        let length = body.iter().position(|byte| Marks(kind(*byte)).has(ends));
-        let end = inner.saturating_add(length.unwrap_or(body.len()));
-        self.at = end.saturating_add(usize::from(quoted)).min(whole.len());
-        self.last = self.text.span(start..self.at);
+        let (start, inner, end) = word(self.whole.as_bytes(), self.at)?;
+        self.at = end;
+        self.last = self.text.span(start..end);
         Some(Word {
-            text: self.whole.get(inner..end)?,
+            quoted: start < inner.start,
+            text: self.whole.get(inner)?,
             span: self.last,
-            quoted,
         })
     }
 
@@ -343,15 +319,37 @@ impl<'a> Words<'a> {
         self.last
     }
 
-    /// Where in the text the last word that was taken ends.
-    pub(crate) fn at(&self) -> usize {
-        self.at
-    }
-
     /// The text after the last word that was taken.
     pub(crate) fn text(&self) -> &'a str {
         self.whole.get(self.at..).unwrap_or_default()
     }
+}
+
+/// Where the first word of a text ends.
+pub(crate) fn first_word_end(text: &Text) -> usize {
+    word(text.as_bytes(), 0).map_or(0, |(_, _, end)| end)
+}
+
+/// The next word: where it begins, what there is of it without its quotation marks, and where it ends.
+fn word(text: &[u8], from: usize) -> Option<(usize, Range<usize>, usize)> {
+    let mut start = from;
+    while is_blank_byte(*text.get(start)?) {
+        start = start.saturating_add(1);
+    }
+    let quoted = *text.get(start)? == b'"';
+    let ends = match quoted {
+        true => Marks::QUOTE,
+        false => Marks::QUOTE | Marks::BLANK,
+    };
+    let inner = start.saturating_add(usize::from(quoted));
+    let mut end = inner;
+    while let Some(byte) = text.get(end)
+        && !Marks(kind(*byte)).has(ends)
+    {
+        end = end.saturating_add(1);
+    }
+    let after = end.saturating_add(usize::from(quoted)).min(text.len());
+    Some((start, inner..end, after))
 }
 
 /// The words of a command line: white space separates, `'` and `"` group, a backslash escapes (`\n`, `\t`, `\x41`,
@@ -443,6 +441,7 @@ pub(crate) fn is_blank(character: char) -> bool {
     u8::try_from(character).is_ok_and(is_blank_byte)
 }
 
+#[inline]
 fn is_blank_byte(byte: u8) -> bool {
     Marks(kind(byte)).has(Marks::BLANK)
 }

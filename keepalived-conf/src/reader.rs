@@ -27,7 +27,7 @@ pub(crate) struct Reader<'a> {
 /// A keyword that was met.
 struct Met {
     block: Option<Span>,
-    keyword: &'static str,
+    keyword: &'static Keyword,
     at: Span,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn met(&mut self, keyword: &'static Keyword, span: Span) {
         self.met.push(Met {
             block: self.block.0,
-            keyword: keyword.name(),
+            keyword,
             at: span,
         });
         if let Support::NotSupported { meaning, .. } = keyword.support
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         }
         let first = self.met.partition_point(|met| met.block < block.0);
         let of_block = self.met.iter().skip(first).take_while(|met| met.block == block.0);
-        let last = of_block.filter(|met| met.keyword == keyword).last();
+        let last = of_block.filter(|met| met.keyword.name() == keyword).last();
         last.map(|met| met.at).or(block.0)
     }
 

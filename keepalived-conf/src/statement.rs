@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Report};
 use crate::expand::Expander;
-use crate::lexer::{Piece, Pieces, Words};
+use crate::lexer::{Marks, Piece, Pieces, Words, first_word_end};
 use crate::source::Span;
 use crate::text::Text;
 
@@ -18,10 +18,8 @@ pub(crate) struct Statement {
 
 impl Statement {
     fn new(text: Text, block: Option<Block>) -> Self {
-        let mut words = Words::of(&text);
-        words.take();
         Self {
-            keyword_end: words.at(),
+            keyword_end: first_word_end(&text),
             text,
             block,
         }
@@ -133,7 +131,11 @@ impl<'a> Statements<'a> {
             if let Some(piece) = self.ahead.take().or_else(|| self.pieces.as_mut()?.next()) {
                 return Some(piece);
             }
-            match Pieces::new(self.expander.next_line()?) {
+            let line = self.expander.next_line()?;
+            if !line.marks.has(Marks::BRACE | Marks::QUOTE) {
+                return Some(Piece::Words(line.text));
+            }
+            match Pieces::new(line) {
                 Ok(pieces) => self.pieces = Some(pieces),
                 Err(unterminated) => self.report().push(
                     Diagnostic::error(

@@ -39,6 +39,7 @@ impl Whole {
 
 impl Text {
     /// A part of a whole, from one character to another.
+    #[inline]
     pub(crate) fn part(whole: &Rc<Whole>, range: Range<usize>) -> Self {
         Self {
             whole: Rc::clone(whole),
@@ -52,10 +53,12 @@ impl Text {
         Self::part(&Rc::new(Whole::of_file(0, text.into())), 0..text.len())
     }
 
+    #[inline]
     pub(crate) fn as_str(&self) -> &str {
         self.whole.text.get(self.from..self.to).unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.whole
             .text
@@ -64,6 +67,7 @@ impl Text {
             .unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.to.saturating_sub(self.from)
     }
@@ -73,18 +77,29 @@ impl Text {
     }
 
     /// A part of this text, from one character to another.
+    #[inline]
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         self.clone().narrowed(range)
     }
 
     /// The same of a text that is not needed any more.
+    #[inline]
     pub(crate) fn narrowed(mut self, range: Range<usize>) -> Self {
         self.to = self.from.saturating_add(range.end).min(self.to);
         self.from = self.from.saturating_add(range.start).min(self.to);
         self
     }
 
+    /// Takes so much off the front.
+    #[inline]
+    pub(crate) fn split_to(&mut self, at: usize) -> Self {
+        let first = self.slice(0..at);
+        self.from = first.to;
+        first
+    }
+
     /// Where a part of this text, from one character to another, came from.
+    #[inline]
     pub(crate) fn span(&self, range: Range<usize>) -> Span {
         let from = self.from.saturating_add(range.start);
         let to = self.from.saturating_add(range.end);
@@ -103,6 +118,7 @@ impl Text {
         }
     }
 
+    #[inline]
     pub(crate) fn all(&self) -> Span {
         self.span(0..self.len())
     }
