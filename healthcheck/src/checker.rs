@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use crate::check::{Check, LANES};
-use crate::monitor::{Diff, Forced, Snapshot, State, Status, TargetSpec, Totals};
+use crate::monitor::{Diff, Forced, Monitor, Reconciliation, Snapshot, State, Status, TargetSpec, Totals};
 use crate::shared::{Key, Shared};
 use crate::time::Time;
 use crate::waiting::{Answer, Events, Round};
@@ -32,6 +32,28 @@ impl<K: Key> Checker<K> {
 
     /// Makes the set of targets equal to `wanted`; what did not change does not notice. See [`Monitor::reconcile`](crate::Monitor::reconcile).
     pub fn reconcile(&self, wanted: impl IntoIterator<Item = TargetSpec<K, Check>>) -> Diff<K> {
+        self.take_in(wanted, Monitor::end_reconcile)
+    }
+
+    /// Adds or changes the targets of `wanted` and removes those of `gone`; the others are not looked at. See
+    /// [`Monitor::change`](crate::Monitor::change).
+    pub fn change(
+        &self,
+        wanted: impl IntoIterator<Item = TargetSpec<K, Check>>,
+        gone: impl IntoIterator<Item = K>,
+    ) -> Diff<K> {
+        // Nothing of the caller's runs under the lock.
+        let gone: Vec<K> = gone.into_iter().collect();
+        self.take_in(wanted, |monitor, reconciliation| {
+            monitor.end_change(reconciliation, gone)
+        })
+    }
+
+    fn take_in(
+        &self,
+        wanted: impl IntoIterator<Item = TargetSpec<K, Check>>,
+        end: impl FnOnce(&mut Monitor<K, Check>, Reconciliation<K>) -> Diff<K>,
+    ) -> Diff<K> {
         // Some at a time: the engine goes on meanwhile, and 50,000 specifications never exist at once. The caller's iterator
         // runs while nothing but this is locked, so it may ask the checker whatever it likes except for another of these.
         let _one_at_a_time = self
@@ -53,7 +75,7 @@ impl<K: Key> Checker<K> {
             self.shared.announce(state);
         }
         let mut state = self.shared.lock();
-        let diff = state.monitor.end_reconcile(reconciliation);
+        let diff = end(&mut state.monitor, reconciliation);
         self.shared.announce(state);
         self.shared.bell.ring();
         diff

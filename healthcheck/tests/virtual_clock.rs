@@ -493,6 +493,21 @@ fn what_is_wanted_twice_is_probed_once() {
 }
 
 #[test]
+fn a_change_looks_at_nobody_else() {
+    let mut world = World::new(Limits::default());
+    world.want(0..10, &every_second());
+    let policy = Arc::new(every_second());
+    let wanted = |key| TargetSpec::new(key, Fake(key), policy.clone());
+    let gone = [1, 2, 3, 99];
+    let diff = world.monitor.change(Time::ZERO, [2, 2, 4, 10].map(wanted), gone);
+    assert_eq!((diff.added, diff.removed), (vec![10], vec![1, 3]), "2 is wanted");
+    assert_eq!((diff.unchanged, diff.duplicates), (2, vec![2]));
+    assert_eq!((world.monitor.len(), world.monitor.jobs()), (9, 9));
+    // Whoever was not looked at goes with the next whole set, as ever.
+    assert_eq!(world.want([0, 10], &every_second()).removed.len(), 7);
+}
+
+#[test]
 fn a_changed_check_keeps_its_verdict_until_the_first_result() {
     let mut world = World::new(Limits::default());
     let policy = Arc::new(Policy {

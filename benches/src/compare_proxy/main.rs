@@ -219,7 +219,7 @@ fn ours() -> Result<()> {
             .collect(),
     };
     let table = DesiredTable {
-        virtual_servers: vec![server],
+        virtual_servers: vec![server.into()],
         ..DesiredTable::default()
     };
     let applied = plane.reconcile(&table, Extent::Whole)?;

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+mod ha_stack;
 mod ipvs_netlink;
 mod lvs_sched;
 mod vrrp_fsm;
@@ -13,6 +14,7 @@ type Case = (&'static str, fn(u64));
 
 /// One array for each crate, in a file named after it.
 const CASES: &[&[Case]] = &[
+    ha_stack::CASES,
     ipvs_netlink::CASES,
     lvs_sched::CASES,
     vrrp_fsm::CASES,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::balance::differences;
 use crate::balance::names;
 use crate::balance::plan::VirtualServerPlan;
 use crate::balance::server::{Server, ServerOrder, Told};
@@ -31,6 +32,18 @@ pub struct ServerHappening {
     pub kind: EventKind,
 }
 
+/// What became of another configuration. What stayed the same is not in it.
+#[derive(Debug, Default)]
+pub(crate) struct Configured {
+    pub(crate) happened: Vec<ServerHappening>,
+    /// The places of the virtual servers that are new or different.
+    pub(crate) touched: Vec<usize>,
+    /// The real servers that there are no more.
+    pub(crate) gone: Vec<(Arc<str>, SocketAddr)>,
+    /// What differs, in words.
+    pub(crate) lines: Vec<String>,
+}
+
 impl Balancer {
     /// One without virtual servers.
     pub fn new() -> Self {
@@ -47,31 +60,45 @@ impl Balancer {
         plans: Vec<Arc<VirtualServerPlan>>,
         initial: bool,
     ) -> Result<Vec<ServerHappening>, Error> {
-        self.configure_without(plans, initial, &HashSet::new())
+        Self::check(&plans)?;
+        Ok(self.configure_without(plans, initial, &HashSet::new()).happened)
     }
 
-    /// The same, where of the virtual servers that are new these real servers are not up before their checks say so.
+    /// The same with plans that were [checked](Self::check), where of the virtual servers that are new these real servers
+    /// are not up before their checks say so.
     pub(crate) fn configure_without(
         &mut self,
         plans: Vec<Arc<VirtualServerPlan>>,
         initial: bool,
         out: &HashSet<(Arc<str>, SocketAddr)>,
-    ) -> Result<Vec<ServerHappening>, Error> {
-        Self::check(&plans)?;
+    ) -> Configured {
         let mut old: HashMap<Arc<str>, Server> = self
             .servers
             .drain(..)
             .map(|server| (Arc::clone(&server.plan.name), server))
             .collect();
         self.by_name.clear();
-        let mut happened = Vec::new();
+        let mut configured = Configured::default();
         for plan in plans {
+            let place = self.servers.len();
+            self.by_name.insert(Arc::clone(&plan.name), place);
             let (mut server, new) = match old.remove(&plan.name) {
+                Some(mut server) if *server.plan == *plan => {
+                    server.replace_plan(plan);
+                    self.servers.push(server);
+                    continue;
+                }
                 Some(mut server) => {
-                    let new = server.configure(plan);
+                    configured.lines.push(differences::changed(&server.plan, &plan));
+                    let name = Arc::clone(&plan.name);
+                    let (new, gone) = server.configure(plan);
+                    configured
+                        .gone
+                        .extend(gone.into_iter().map(|address| (Arc::clone(&name), address)));
                     (server, new)
                 }
                 None => {
+                    configured.lines.push(differences::added(&plan));
                     let new = plan.real_servers.iter().map(|real| real.address).collect();
                     let name = Arc::clone(&plan.name);
                     let is_out = |address| out.contains(&(Arc::clone(&name), address));
@@ -83,12 +110,22 @@ impl Balancer {
                 .filter(|address| initial && server.real(**address).is_some_and(|real| real.up));
             let mut told: Vec<Told> = new_and_up.map(|address| Told::Real(*address, true)).collect();
             told.extend(server.settle());
-            happened.extend(told.into_iter().map(|told| happening(&server, told)));
-            self.by_name
-                .insert(Arc::clone(&server.plan.name), self.servers.len());
+            configured
+                .happened
+                .extend(told.into_iter().map(|told| happening(&server, told)));
+            configured.touched.push(place);
             self.servers.push(server);
         }
-        Ok(happened)
+        let mut removed: Vec<Server> = old.into_values().collect();
+        removed.sort_by(|one, other| one.plan.name.cmp(&other.plan.name));
+        for server in &removed {
+            configured.lines.push(differences::removed(&server.plan));
+            let reals = server.reals.iter();
+            configured
+                .gone
+                .extend(reals.map(|real| (Arc::clone(&server.plan.name), real.plan.address)));
+        }
+        configured
     }
 
     /// Whether `plans` fit together.
@@ -96,8 +133,8 @@ impl Balancer {
     /// # Errors
     /// As [`configure`](Self::configure).
     pub fn check(plans: &[Arc<VirtualServerPlan>]) -> Result<(), Error> {
-        let mut names = HashSet::new();
-        let mut fronts = HashSet::new();
+        let mut names = HashSet::with_capacity(plans.len());
+        let mut fronts = HashSet::with_capacity(plans.len());
         for plan in plans {
             if !names.insert(&plan.name) {
                 return Err(Error::DuplicateServer(plan.name.to_string()));
@@ -150,7 +187,7 @@ impl Balancer {
     /// What the data plane should have now.
     pub fn table(&self) -> DesiredTable {
         DesiredTable {
-            virtual_servers: self.servers.iter().flat_map(Server::rows).collect(),
+            virtual_servers: self.servers.iter().flat_map(Server::rows).cloned().collect(),
             ..DesiredTable::default()
         }
     }
@@ -169,6 +206,10 @@ impl Balancer {
 
     pub(crate) fn servers(&self) -> &[Server] {
         &self.servers
+    }
+
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 
     pub(crate) fn server(&self, name: &str) -> Option<&Server> {

@@ -2,27 +2,19 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::balance::plan::{RealServerPlan, VirtualServerPlan};
 
-/// A line for each virtual server that is new, gone or different.
-pub(crate) fn differences(
-    mut old: HashMap<Arc<str>, Arc<VirtualServerPlan>>,
-    new: &[Arc<VirtualServerPlan>],
-) -> Vec<String> {
-    let mut lines = Vec::new();
-    for plan in new {
-        match old.remove(&plan.name) {
-            None => lines.push(format!("{} added", plan.name)),
-            Some(before) if before == *plan => {}
-            Some(before) => lines.push(format!("{} changed: {}", plan.name, changes(&before, plan))),
-        }
-    }
-    let mut gone: Vec<_> = old.into_keys().collect();
-    gone.sort();
-    lines.extend(gone.iter().map(|name| format!("{name} removed")));
-    lines
+pub(super) fn added(new: &VirtualServerPlan) -> String {
+    format!("{} added", new.name)
+}
+
+pub(super) fn changed(old: &VirtualServerPlan, new: &VirtualServerPlan) -> String {
+    format!("{} changed: {}", new.name, changes(old, new))
+}
+
+pub(super) fn removed(old: &VirtualServerPlan) -> String {
+    format!("{} removed", old.name)
 }
 
 fn changes(old: &VirtualServerPlan, new: &VirtualServerPlan) -> String {

@@ -2,7 +2,7 @@
 
 mod state;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use healthcheck::{Checker, Events};
 
-use crate::balance::differences::differences;
 use crate::balance::plan::{BalancePlan, VirtualServerPlan};
 use crate::balance::server::ServerOrder;
 use crate::data_plane::{DataPlane, DesiredTable, Extent, Front};
@@ -21,6 +20,7 @@ use crate::error::Error;
 use crate::hub::EventHub;
 
 pub(crate) use state::State;
+use state::said;
 
 /// One real server of one virtual server, as the checker knows it.
 pub(crate) type Target = (Arc<str>, SocketAddr);
@@ -75,24 +75,22 @@ impl Runner {
         Ok(runner)
     }
 
-    /// Moves to another configuration, and says what changed. `active` names the virtual routers that are active here.
+    /// Moves to another configuration, which was [checked](crate::Balancer::check), and says what changed. `active` names
+    /// the virtual routers that are active here.
+    ///
+    /// What it takes beyond one comparison grows with what changed, not with what there is.
     pub(crate) fn configure(
         &self,
         servers: Vec<Arc<VirtualServerPlan>>,
         plan: BalancePlan,
         active: HashSet<String>,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Vec<String> {
         let mut state = self.core.lock();
-        let before: HashMap<Arc<str>, Arc<VirtualServerPlan>> = state
-            .balancer
-            .servers()
-            .iter()
-            .map(|server| (Arc::clone(&server.plan.name), Arc::clone(&server.plan)))
-            .collect();
-        let mut changes = differences(before, &servers);
         let out = state.found_out(&servers, &plan);
-        let mut told = state.configure(servers, plan, active, &out)?;
-        told.extend(state.aim_checks(&out));
+        let configured = state.configure(servers, plan, active, &out);
+        let mut changes = configured.lines;
+        let mut told: Vec<_> = said(configured.happened, None).collect();
+        told.extend(state.aim_checks(&configured.touched, configured.gone, &out));
         // What was already refused is no news of this change.
         state.refused.clear();
         let extent = match state.begun {
@@ -102,7 +100,7 @@ impl Runner {
         state.apply(extent);
         changes.extend(state.refused.iter().map(|line| format!("refused: {line}")));
         self.core.tell(&state, told);
-        Ok(changes)
+        changes
     }
 
     /// Carries out an operator's order about a virtual server and a real server, both as text.
@@ -115,8 +113,12 @@ impl Runner {
         };
         let before = weight(&state);
         let mut told = state.order(server, address, order)?;
-        if matches!(order, ServerOrder::Add | ServerOrder::Remove) {
-            told.extend(state.aim_checks(&HashSet::new()));
+        if let (ServerOrder::Add | ServerOrder::Remove, Some(place)) = (order, state.balancer.place(server)) {
+            let gone = match order == ServerOrder::Remove {
+                true => vec![(server.into(), address)],
+                false => Vec::new(),
+            };
+            told.extend(state.aim_checks(&[place], gone, &HashSet::new()));
         }
         let after = weight(&state);
         state.refused.clear();
@@ -307,7 +309,7 @@ const SHORT: Duration = Duration::from_secs(1);
 mod tests {
     use std::num::NonZeroU16;
 
-    use healthcheck::{Check, External, Policy, Sample};
+    use healthcheck::{Check, External, FailKind, Failure, Policy, Sample, Stage};
 
     use super::*;
     use crate::balance::plan::RealServerPlan;
@@ -372,13 +374,11 @@ mod tests {
         let plane = RecordingPlane::new();
         let runner = runner(Inherited(plane.clone(), vec![found]));
         let configure = |server: &VirtualServerPlan| {
-            runner
-                .configure(
-                    vec![server.clone().into()],
-                    BalancePlan::default(),
-                    HashSet::new(),
-                )
-                .unwrap()
+            runner.configure(
+                vec![server.clone().into()],
+                BalancePlan::default(),
+                HashSet::new(),
+            )
         };
         configure(&server);
         let serving = || -> Vec<SocketAddr> {
@@ -404,6 +404,75 @@ mod tests {
         );
     }
 
+    /// The checks follow a reload although only what differs is aimed anew.
+    #[test]
+    fn the_checks_are_those_of_the_configuration() {
+        let plane = RecordingPlane::new();
+        let runner = runner(plane.clone());
+        let server = |front: &str, reals: &[u8]| {
+            let mut server = VirtualServerPlan::new(front.parse().unwrap());
+            let reals = reals.iter().map(|last| SocketAddr::from(([10, 0, 1, *last], 80)));
+            server.real_servers = reals.map(RealServerPlan::new).collect();
+            Arc::new(server)
+        };
+        let (a, b) = ("tcp 10.0.0.100:80", "tcp 10.0.0.101:80");
+        let checked = |servers: &[&Arc<VirtualServerPlan>]| {
+            let servers = servers.iter().map(|server| Arc::clone(server)).collect();
+            let changes = runner.configure(servers, BalancePlan::default(), HashSet::new());
+            let targets = runner.state().checker.as_ref().unwrap().metrics().targets;
+            (changes.len(), targets)
+        };
+        let (one, two) = (server(a, &[1, 2]), server(b, &[1, 2, 3]));
+        assert_eq!(checked(&[&one, &two]), (2, 5));
+        assert_eq!(checked(&[&one, &two]), (0, 5));
+        assert_eq!(checked(&[&server(a, &[2, 4, 5]), &two]), (1, 6));
+        let order = |order| runner.order("10.0.0.101:80", "10.0.1.9:80", order).unwrap();
+        order(ServerOrder::Add);
+        assert_eq!(checked(&[&server(a, &[2]), &two]), (1, 5));
+        order(ServerOrder::Remove);
+        assert_eq!(checked(&[&server(a, &[2]), &two]), (0, 4));
+        assert_eq!(checked(&[&server(a, &[2])]), (1, 1));
+        assert_eq!(checked(&[]), (1, 0));
+        assert_eq!(plane.last().virtual_servers, []);
+    }
+
+    /// Whoever is no longer to wait for the address of the virtual server is checked again.
+    #[test]
+    fn suspended_checks_go_on_when_nothing_suspends_them_any_more() {
+        let plane = RecordingPlane::new();
+        let runner = runner(plane.clone());
+        let policy = Arc::new(Policy {
+            interval: Duration::from_millis(5),
+            fall: NonZeroU16::MIN,
+            timeout: Duration::from_secs(3600),
+            spread: Duration::ZERO,
+            ..Policy::keepalived(false)
+        });
+        let mut server = VirtualServerPlan::new("tcp 192.0.2.1:80".parse().unwrap());
+        let (external, reporter) = External::new();
+        let mut real = RealServerPlan::new("10.0.1.1:80".parse().unwrap());
+        real.checks.push((Check::local(external), policy));
+        server.real_servers = vec![real];
+        let configure = |suspended_without| {
+            let server = VirtualServerPlan {
+                suspended_without,
+                ..server.clone()
+            };
+            runner.configure(vec![server.into()], BalancePlan::default(), HashSet::new());
+        };
+        configure(Some([192, 0, 2, 1].into()));
+        configure(None);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !plane.last().virtual_servers[0].real_servers.is_empty() {
+            assert!(Instant::now() < deadline);
+            reporter.report(Sample::fail(
+                Failure::new(Stage::Connect, FailKind::Refused),
+                Duration::ZERO,
+            ));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Verdicts and orders take a moment, and the end does not wait for them.
     #[test]
     fn what_comes_after_the_end_puts_nothing_back() {
@@ -411,9 +480,7 @@ mod tests {
         let runner = runner(plane.clone());
         let mut server = VirtualServerPlan::new("tcp 10.0.0.100:80".parse().unwrap());
         server.real_servers = vec![RealServerPlan::new("10.0.1.1:80".parse().unwrap())];
-        runner
-            .configure(vec![server.into()], BalancePlan::default(), HashSet::new())
-            .unwrap();
+        runner.configure(vec![server.into()], BalancePlan::default(), HashSet::new());
         assert_eq!(plane.last().virtual_servers.len(), 1);
         runner.stop();
         assert_eq!(plane.last(), DesiredTable::default());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use healthcheck::{Policy, Quorum, Start};
 
@@ -51,6 +51,8 @@ pub(crate) struct Server {
     is_settled: bool,
     /// The sorry server has been in the table.
     sorry_used: bool,
+    /// What the table has of it, until something changes.
+    rows: OnceLock<Vec<Arc<DesiredServer>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -95,6 +97,7 @@ impl Server {
             quorum_met: false,
             is_settled: false,
             sorry_used: false,
+            rows: OnceLock::new(),
         };
         server.find_places();
         server
@@ -105,14 +108,14 @@ impl Server {
         self.places = reals.map(|(place, real)| (real.plan.address, place)).collect();
     }
 
+    /// The same under a plan that is equal: whoever runs the new one has it already.
+    pub(crate) fn replace_plan(&mut self, plan: Arc<VirtualServerPlan>) {
+        self.plan = plan;
+    }
+
     /// The same under another plan: what is known and what was ordered stays for the real servers that stay. Returns
-    /// those that are new.
-    pub(crate) fn configure(&mut self, plan: Arc<VirtualServerPlan>) -> Vec<SocketAddr> {
-        if *self.plan == *plan {
-            // Whoever runs the new plan has this one already.
-            self.plan = plan;
-            return Vec::new();
-        }
+    /// those that are new and those that are gone.
+    pub(crate) fn configure(&mut self, plan: Arc<VirtualServerPlan>) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
         let mut old: Vec<Option<Real>> = std::mem::take(&mut self.reals).into_iter().map(Some).collect();
         let mut new = Vec::new();
         for wanted in &plan.real_servers {
@@ -132,8 +135,9 @@ impl Server {
                 }
             }
         }
-        self.reals
-            .extend(old.into_iter().flatten().filter(|real| real.added));
+        let (added, gone): (Vec<Real>, Vec<Real>) = old.into_iter().flatten().partition(|real| real.added);
+        self.reals.extend(added);
+        let gone = gone.into_iter().map(|real| real.plan.address).collect();
         self.find_places();
         self.removed
             .retain(|address| plan.real_servers.iter().any(|real| real.address == *address));
@@ -141,7 +145,7 @@ impl Server {
             self.sorry_used = false;
         }
         self.plan = plan;
-        new
+        (new, gone)
     }
 
     pub(crate) fn real(&self, address: SocketAddr) -> Option<&Real> {
@@ -208,8 +212,9 @@ impl Server {
         Some(self.settle().into_iter().collect())
     }
 
-    /// Sees whether the quorum was gained or lost.
+    /// Sees whether the quorum was gained or lost. To be called after whatever changes the rows.
     pub(crate) fn settle(&mut self) -> Option<Told> {
+        self.rows.take();
         let total = self.reals.iter().map(|real| u64::from(real.base_weight())).sum();
         let quorum = Quorum::new(self.plan.quorum.into(), self.plan.hysteresis.into(), total);
         let live = self.live_weight();
@@ -233,16 +238,19 @@ impl Server {
         !self.quorum_met && self.plan.sorry_server.is_some()
     }
 
-    /// The rows: one for each front.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = DesiredServer> {
-        self.plan.fronts.iter().map(|front| DesiredServer {
-            front: *front,
-            scheduling: self.plan.scheduling.clone(),
-            one_packet: self.plan.one_packet,
-            persistence: self.plan.persistence.clone(),
-            proxy_protocol: self.plan.proxy_protocol,
-            real_servers: self.row(front),
-            absent: self.absent(front),
+    /// The rows: one for each front. Those that nothing has changed are the same as the last time.
+    pub(crate) fn rows(&self) -> &[Arc<DesiredServer>] {
+        self.rows.get_or_init(|| {
+            let fronts = self.plan.fronts.iter().map(|front| DesiredServer {
+                front: *front,
+                scheduling: self.plan.scheduling.clone(),
+                one_packet: self.plan.one_packet,
+                persistence: self.plan.persistence.clone(),
+                proxy_protocol: self.plan.proxy_protocol,
+                real_servers: self.row(front),
+                absent: self.absent(front),
+            });
+            fronts.map(Arc::new).collect()
         })
     }
 

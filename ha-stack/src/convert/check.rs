@@ -27,14 +27,22 @@ pub(super) fn checks(
     address: SocketAddr,
 ) -> (Vec<Made>, Vec<bool>) {
     let inherited = Inherited::of(server, real, address);
-    let mut made = Vec::new();
+    // An SMTP check may be several; nothing else is.
+    let mut made = Vec::with_capacity(count(real));
     let mut logged = Vec::new();
-    // To be called after what a block led to, which may be no check or several.
-    let mut log = |made: &[Made], wanted: Option<bool>| logged.resize(made.len(), wanted == Some(true));
+    let mut done = 0;
+    // To be called after what a block led to, which may be no check or several. Who logs nothing has no entries.
+    let mut log = |made: &[Made], wanted: Option<bool>| {
+        if wanted == Some(true) {
+            logged.resize(done, false);
+            logged.resize(made.len(), true);
+        }
+        done = made.len();
+    };
     for check in &real.tcp_check {
         let own = own!(check);
         if let Some(place) = inherited.place(context, &own, check.origin) {
-            made.push((Check::tcp(place), inherited.policy(&own, 1, SECOND)));
+            made.push((Check::tcp(place), inherited.policy(context, &own, 1, SECOND)));
         }
         log(&made, check.log_all_failures);
     }
@@ -57,7 +65,7 @@ pub(super) fn checks(
             if let Some(place) = inherited.place(context, &own, check.origin) {
                 made.push((
                     Check::new(place, Dialogue::smtp(helo)),
-                    inherited.policy(&own, 1, SECOND),
+                    inherited.policy(context, &own, 1, SECOND),
                 ));
             }
         }
@@ -78,7 +86,7 @@ pub(super) fn checks(
             Ok(dns) => {
                 if let Some(place) = inherited.place(context, &own, check.origin) {
                     let delay = own.delay_loop.map_or(inherited.delay_loop, Seconds::as_duration);
-                    made.push((Check::new(place, dns), inherited.policy(&own, 3, delay)));
+                    made.push((Check::new(place, dns), inherited.policy(context, &own, 3, delay)));
                 }
             }
             Err(error) => context.error(check.origin, format!("DNS_CHECK: {error}")),
@@ -93,16 +101,16 @@ pub(super) fn checks(
         let own = own!(check);
         if let (Some(udp), Some(place)) = (udp(context, check), inherited.place(context, &own, check.origin))
         {
-            made.push((Check::new(place, udp), inherited.policy(&own, 1, SECOND)));
+            made.push((Check::new(place, udp), inherited.policy(context, &own, 1, SECOND)));
         }
         log(&made, check.log_all_failures);
     }
     for check in &real.ping_check {
         let own = own!(check);
-        let place = Endpoint::from(own.connect_ip.unwrap_or_else(|| address.ip())).via(own.way());
+        let place = own.on_the_way(own.connect_ip.unwrap_or_else(|| address.ip()).into());
         made.push((
             Check::new(place, Ping::default()),
-            inherited.policy(&own, 1, SECOND),
+            inherited.policy(context, &own, 1, SECOND),
         ));
         log(&made, check.log_all_failures);
     }
@@ -111,22 +119,28 @@ pub(super) fn checks(
             .iter()
             .filter_map(|check| file(context, &inherited, check)),
     );
-    if !logged.contains(&true) {
-        logged.clear();
-    }
-    share(context, &mut made);
+    made.shrink_to_fit();
     (made, logged)
 }
 
+fn count(real: &RealServer) -> usize {
+    real.tcp_check.len()
+        + real.http_get.len()
+        + real.ssl_get.len()
+        + real.smtp_check.len()
+        + real.dns_check.len()
+        + real.misc_check.len()
+        + real.udp_check.len()
+        + real.ping_check.len()
+        + real.file_check.len()
+}
+
 /// Thousands of real servers with the same rules share them.
-fn share(context: &mut Context<'_>, made: &mut Vec<Made>) {
-    for (_, policy) in made.iter_mut() {
-        match &context.policy {
-            Some(last) if last == policy => *policy = Arc::clone(last),
-            _ => context.policy = Some(Arc::clone(policy)),
-        }
+pub(super) fn shared(context: &mut Context<'_>, policy: Policy) -> Arc<Policy> {
+    match &context.policy {
+        Some(last) if **last == policy => Arc::clone(last),
+        _ => Arc::clone(context.policy.insert(Arc::new(policy))),
     }
-    made.shrink_to_fit();
 }
 
 /// What a check takes from its real and virtual server.
@@ -197,14 +211,19 @@ impl Own {
         }
     }
 
-    fn way(&self) -> Arc<NetOptions> {
-        Arc::new(NetOptions {
+    /// A place with the way to it, if that is no ordinary one.
+    fn on_the_way(&self, place: Endpoint) -> Endpoint {
+        let way = NetOptions {
             source: self.bindto,
             source_port: self.bind_port.unwrap_or(0),
             device: self.bind_if.clone(),
             mark: self.fwmark.filter(|mark| *mark != 0),
             tos: None,
-        })
+        };
+        match way == NetOptions::default() {
+            true => place,
+            false => place.via(Arc::new(way)),
+        }
     }
 }
 
@@ -237,17 +256,21 @@ impl Inherited {
             );
             return None;
         }
-        Some(Endpoint::from(SocketAddr::new(address, port)).via(own.way()))
+        Some(own.on_the_way(SocketAddr::new(address, port).into()))
     }
 
     /// keepalived's rules, for a check that retries so often, and after so long, unless something else is said. The time
     /// for an answer is that of the whole attempt: with keepalived each step has it, and a server that drips never fails.
-    fn policy(&self, own: &Own, retry: u32, delay: Duration) -> Arc<Policy> {
+    fn policy(&self, context: &mut Context<'_>, own: &Own, retry: u32, delay: Duration) -> Arc<Policy> {
+        shared(context, self.own_policy(own, retry, delay))
+    }
+
+    fn own_policy(&self, own: &Own, retry: u32, delay: Duration) -> Policy {
         let duration = Seconds::as_duration;
         let interval = own.delay_loop.map_or(self.delay_loop, duration);
         let retries = own.retry.or(self.retry).unwrap_or(retry);
         let is_alpha = own.alpha.unwrap_or(self.alpha);
-        Arc::new(Policy {
+        Policy {
             interval,
             retry_delay: Some(
                 own.delay_before_retry
@@ -260,7 +283,7 @@ impl Inherited {
             start: start(is_alpha),
             spread: own.warmup.map(duration).or(self.warmup).unwrap_or(interval),
             ..Policy::keepalived(is_alpha)
-        })
+        }
     }
 }
 
@@ -305,13 +328,13 @@ fn misc(context: &mut Context<'_>, inherited: &Inherited, check: &MiscCheck) -> 
         alpha: check.alpha,
         ..Own::default()
     };
-    let mut policy = Policy::clone(&inherited.policy(&own, 0, SECOND));
+    let mut policy = inherited.own_policy(&own, 0, SECOND);
     policy.timeout = check
         .misc_timeout
         .map_or(inherited.server_delay_loop, Seconds::as_duration);
     // From one start to the next.
     policy.basis = Basis::FixedRate;
-    Some((Check::local(script), Arc::new(policy)))
+    Some((Check::local(script), shared(context, policy)))
 }
 
 fn udp(context: &mut Context<'_>, check: &UdpCheck) -> Option<Udp> {
@@ -364,7 +387,7 @@ fn file(context: &mut Context<'_>, inherited: &Inherited, check: &FileCheck) -> 
         (Some(weight), _) => weight.value,
         (None, _) => 1,
     };
-    let policy = inherited.policy(&Own::default(), 0, SECOND);
+    let policy = inherited.policy(context, &Own::default(), 0, SECOND);
     Some((Check::local(File::new(path).weight(weight).missing_is(0)), policy))
 }
 

@@ -6,17 +6,18 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipvs_netlink::{
     Client, DaemonRole, Endpoint, Owned, Reason, ReconcileOptions, Refusal, Removal, ServiceKey, Table,
-    TableService, Timeout, Timeouts, Transport,
+    Timeout, Timeouts, Transport,
 };
 use netlink_batch::Socket;
 
 use crate::data_plane::record::{Ours, Record};
 use crate::data_plane::{
-    Applied, ConnectionTimeouts, DataPlane, DesiredTable, Extent, RealCounters, ServerCounters,
-    Synchronization,
+    Applied, ConnectionTimeouts, DataPlane, DesiredServer, DesiredTable, Extent, Front, RealCounters,
+    ServerCounters, Synchronization,
 };
 use crate::error::Error;
 
@@ -30,10 +31,23 @@ pub struct IpvsPlane<T = Socket> {
     client: Client<T>,
     record: Record,
     /// What the kernel has, as far as the last calls tell.
-    known: HashMap<ServiceKey, TableService>,
+    known: HashMap<Front, Known>,
     timeouts: ConnectionTimeouts,
     /// What was carried out last; `None` while that is not known.
     synchronization: Option<Vec<Synchronization>>,
+}
+
+/// A virtual server that the kernel has as it was desired.
+struct Known {
+    desired: Arc<DesiredServer>,
+    /// What the kernel has no word for.
+    refused: Vec<String>,
+}
+
+impl Known {
+    fn is(&self, desired: &Arc<DesiredServer>) -> bool {
+        Arc::ptr_eq(&self.desired, desired) || self.desired == *desired
+    }
 }
 
 impl IpvsPlane {
@@ -65,29 +79,43 @@ impl<T: Transport> IpvsPlane<T> {
     }
 
     fn rows(&mut self, desired: &DesiredTable, extent: Extent, applied: &mut Applied) -> Result<(), Error> {
+        let fronts: BTreeSet<Front> = desired
+            .virtual_servers
+            .iter()
+            .map(|server| server.front)
+            .collect();
         let mut ours = Ours {
-            fronts: desired
-                .virtual_servers
-                .iter()
-                .map(|server| server.front)
-                .collect(),
+            fronts,
             synchronization: self.record.ours().synchronization.clone(),
         };
-        let mut before = self.record.ours().clone();
-        let gone: BTreeSet<_> = before.fronts.difference(&ours.fronts).copied().collect();
+        let recorded = &self.record.ours().fronts;
+        let gone: BTreeSet<Front> = recorded.difference(&ours.fronts).copied().collect();
         // Known to be ours before it is there.
-        before.fronts.extend(ours.fronts.iter().copied());
-        self.record.write(&before)?;
+        if *recorded != ours.fronts {
+            let mut before = self.record.ours().clone();
+            before.fronts.extend(ours.fronts.iter().copied());
+            self.record.write(&before)?;
+        }
 
         let gone_keys: HashSet<ServiceKey> = gone.iter().map(translate::key).collect();
         let mut wanted = Table::default();
         let mut at_once: HashSet<_> = gone_keys.iter().map(|key| (*key, None)).collect();
+        let mut told: Vec<(Front, Known)> = Vec::new();
         for server in &desired.virtual_servers {
-            let service = translate::server(server, &mut applied.refused);
-            let key = service.service.key;
-            if extent == Extent::Changed && self.known.get(&key) == Some(&service) {
+            let known = self.known.get_mut(&server.front);
+            if extent == Extent::Changed
+                && let Some(known) = known.filter(|known| known.is(server))
+            {
+                applied.refused.extend(known.refused.iter().cloned());
+                known.desired = Arc::clone(server);
                 continue;
             }
+            let mut refused = Vec::new();
+            let service = translate::server(server, &mut refused);
+            let key = service.service.key;
+            applied.refused.extend(refused.iter().cloned());
+            let desired = Arc::clone(server);
+            told.push((server.front, Known { desired, refused }));
             match service.service.persistence {
                 // The kernel goes on sending clients to where they have been, whatever its weight.
                 Some(_) => drop(at_once.insert((key, None))),
@@ -116,13 +144,13 @@ impl<T: Transport> IpvsPlane<T> {
             // With a table that is ours alone a part of it would make the rest unwanted.
             if desired.exclusive && extent == Extent::Changed {
                 let all = desired.virtual_servers.iter();
-                let mut told = Vec::new();
-                wanted.services = all.map(|server| translate::server(server, &mut told)).collect();
+                let mut said = Vec::new();
+                wanted.services = all.map(|server| translate::server(server, &mut said)).collect();
             }
             let outcome = self.client.reconcile(&wanted, &options);
             // Until it is known better, nothing is known.
-            for key in wanted.services.iter().map(|service| service.service.key) {
-                self.known.remove(&key);
+            for (front, _) in &told {
+                self.known.remove(front);
             }
             let changes = outcome?;
             applied.changes += changes.done.len();
@@ -133,16 +161,16 @@ impl<T: Transport> IpvsPlane<T> {
                 .collect();
             for front in &gone {
                 let key = translate::key(front);
-                self.known.remove(&key);
+                self.known.remove(front);
                 let is_still_there =
                     refused.contains(&key) && !changes.refused.iter().any(|refusal| is_gone(refusal, key));
                 if is_still_there {
                     ours.fronts.insert(*front);
                 }
             }
-            for service in wanted.services {
-                if !refused.contains(&service.service.key) {
-                    self.known.insert(service.service.key, service);
+            for (front, known) in told {
+                if !refused.contains(&translate::key(&front)) {
+                    self.known.insert(front, known);
                 }
             }
             applied

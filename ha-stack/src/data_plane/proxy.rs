@@ -352,7 +352,7 @@ impl DataPlane for ProxyPlane {
                 continue;
             }
             let known = self.services.get(&server.front);
-            if !timeouts_differ && known.is_some_and(|service| service.desired == *server) {
+            if !timeouts_differ && known.is_some_and(|service| service.desired == **server) {
                 continue;
             }
             if let Err(error) = self.settle(server, &mut applied) {

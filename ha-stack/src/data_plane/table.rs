@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Everything a load balancer should do: rows of virtual servers, and what belongs to the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,8 +13,9 @@ use std::str::FromStr;
     reason = "data planes of other crates take it apart"
 )]
 pub struct DesiredTable {
-    /// The virtual servers, each front once.
-    pub virtual_servers: Vec<DesiredServer>,
+    /// The virtual servers, each front once. One that is the same as in the last table of the same
+    /// [`Balancer`](crate::Balancer) is the same [`Arc`] mostly, so it can be passed over without a look at its real servers.
+    pub virtual_servers: Vec<Arc<DesiredServer>>,
     /// How long idle connections are kept.
     pub timeouts: ConnectionTimeouts,
     /// How connections are shared with another director: nothing, sending, receiving, or both.

@@ -99,7 +99,7 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     running.plan = plan;
     set_trackers(trackers, &running.plan, &tracked);
     #[cfg(feature = "balance")]
-    changes.extend(balance(shared, &running)?);
+    changes.extend(balance(shared, &running));
     if let Some(keeper) = &*shared.fixed() {
         let plan = &running.plan;
         keeper.set(
@@ -178,9 +178,9 @@ fn open_balancer(shared: &Shared, plan: &Plan) -> Result<(), Error> {
 
 /// Has the virtual servers of the plan balanced.
 #[cfg(feature = "balance")]
-fn balance(shared: &Shared, running: &Running) -> Result<Vec<String>, Error> {
+fn balance(shared: &Shared, running: &Running) -> Vec<String> {
     let Some(runner) = shared.runner() else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let active = running.routers.iter().filter(|router| router.handle.is_active());
     let active = active.map(|router| router.target.name().to_owned()).collect();
@@ -318,8 +318,13 @@ fn hooks<'a>(plan: &Plan, routers: impl Iterator<Item = &'a VirtualRouterPlan>) 
 fn server_hooks(plan: &Plan) -> impl Iterator<Item = (Object, Hooks)> {
     plan.virtual_servers.iter().flat_map(|server| {
         let reals = server.real_servers.iter();
-        let reals = reals.filter_map(|real| Some((real.object(server), Hooks::clone(real.hooks.as_ref()?))));
-        reals.chain([(server.object(), server.hooks.clone())])
+        let reals = reals.filter_map(|real| {
+            // Without a script nobody needs its name, which takes longer than all else here.
+            let hooks = real.hooks.as_ref()?;
+            Some((real.object(server), Hooks::clone(hooks)))
+        });
+        let own = (server.hooks != Hooks::default()).then(|| (server.object(), server.hooks.clone()));
+        reals.chain(own)
     })
 }
 

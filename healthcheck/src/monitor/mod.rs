@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 pub use event::{Event, Reason};
 pub use reconcile::Diff;
+pub(crate) use reconcile::Reconciliation;
 pub use snapshot::{Snapshot, TargetSnapshot};
 pub use target::{CheckStatus, Combine, Forced, Plan, State, Status, TargetSpec};
 

@@ -46,6 +46,20 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         self.end_reconcile(reconciliation)
     }
 
+    /// Adds or changes the targets of `wanted` as [`reconcile`](Self::reconcile) does and removes those of `gone`, unless
+    /// they are wanted as well. The others are not looked at, and not counted as unchanged.
+    pub fn change(
+        &mut self,
+        now: Time,
+        wanted: impl IntoIterator<Item = TargetSpec<K, P>>,
+        gone: impl IntoIterator<Item = K>,
+    ) -> Diff<K> {
+        let wanted = wanted.into_iter();
+        let mut reconciliation = self.begin_reconcile(wanted.size_hint().0);
+        self.reconcile_some(now, &mut reconciliation, wanted);
+        self.end_change(reconciliation, gone)
+    }
+
     /// Begins a reconciliation towards about so many targets.
     pub(crate) fn begin_reconcile(&mut self, about: usize) -> Reconciliation<K> {
         self.round = self.round.wrapping_add(1);
@@ -102,6 +116,22 @@ impl<K: Clone + Eq + Hash, P: Plan> Monitor<K, P> {
         let Reconciliation { round, mut diff } = reconciliation;
         for id in 0..u32::try_from(self.targets.len()).unwrap_or(u32::MAX) {
             if self.target(id).is_some_and(|target| target.seen != round) {
+                diff.removed.extend(self.remove_target(id));
+            }
+        }
+        diff
+    }
+
+    /// Removes what is named, unless it was wanted too.
+    pub(crate) fn end_change(
+        &mut self,
+        reconciliation: Reconciliation<K>,
+        gone: impl IntoIterator<Item = K>,
+    ) -> Diff<K> {
+        let Reconciliation { round, mut diff } = reconciliation;
+        for key in gone {
+            let id = self.find(&key);
+            if let Some(id) = id.filter(|id| self.target(*id).is_some_and(|target| target.seen != round)) {
                 diff.removed.extend(self.remove_target(id));
             }
         }

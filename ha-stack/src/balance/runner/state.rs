@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use healthcheck::{Checker, Combine, Policy, Start, State as TargetState, TargetSpec};
 
-use crate::balance::balancer::{Balancer, ServerHappening};
+use crate::balance::balancer::{Balancer, Configured, ServerHappening};
 use crate::balance::found;
 use crate::balance::plan::{BalancePlan, SynchronizationPlan, VirtualServerPlan};
 use crate::balance::runner::Target;
@@ -51,16 +51,17 @@ impl State {
         }
     }
 
-    /// Takes in another configuration; what it changes is not carried out yet. `out` is who a predecessor had taken out.
+    /// Takes in another configuration, which was checked; what it changes is not carried out yet. `out` is who a
+    /// predecessor had taken out.
     pub(super) fn configure(
         &mut self,
         servers: Vec<Arc<VirtualServerPlan>>,
         plan: BalancePlan,
         active: HashSet<String>,
         out: &HashSet<Target>,
-    ) -> Result<Vec<Happening>, Error> {
+    ) -> Configured {
         let initial = plan.initial_notifications;
-        let happened = self.balancer.configure_without(servers, initial, out)?;
+        let configured = self.balancer.configure_without(servers, initial, out);
         let mut reals = self.balancer.servers().iter().flat_map(|server| &server.reals);
         let some = reals.any(|real| real.plan.log_failures.contains(&true));
         if let Some(checker) = &self.checker {
@@ -68,7 +69,7 @@ impl State {
         }
         self.plan = plan;
         self.active = active;
-        Ok(said(happened, None).collect())
+        configured
     }
 
     /// Takes in an order; what it changes is not carried out yet.
@@ -103,12 +104,22 @@ impl State {
         }
     }
 
-    /// Has the real servers checked that there are, those who were `out` at once, and takes in what is known of them.
-    pub(super) fn aim_checks(&mut self, out: &HashSet<Target>) -> Vec<Happening> {
+    /// Has the real servers of the virtual servers at these places checked, those who were `out` at once, and those who
+    /// are gone no more. Takes in what is known of them.
+    pub(super) fn aim_checks(
+        &mut self,
+        places: &[usize],
+        gone: Vec<Target>,
+        out: &HashSet<Target>,
+    ) -> Vec<Happening> {
         let Some(checker) = &self.checker else {
             return Vec::new();
         };
-        let targets = self.balancer.servers().iter().flat_map(|server| {
+        let servers = places
+            .iter()
+            .filter_map(|place| self.balancer.servers().get(*place));
+        let count = servers.clone().map(|server| server.reals.len()).sum();
+        let targets = servers.flat_map(|server| {
             server.reals.iter().map(|real| {
                 let key = (Arc::clone(&server.plan.name), real.plan.address);
                 let mut checks = real.plan.checks.clone();
@@ -128,13 +139,26 @@ impl State {
                 }
             })
         });
-        let diff = checker.reconcile(targets);
+        let diff = checker.change(
+            Counted {
+                inner: targets,
+                count,
+            },
+            gone,
+        );
         for target in out {
             // What comes of it comes as every verdict does.
             drop(checker.check_now(target));
         }
-        // New targets are not suspended, whatever was so before.
-        self.suspended.clear();
+        self.suspended.retain(|name| self.balancer.server(name).is_some());
+        // Who comes to a virtual server whose checks are suspended is not checked either.
+        for target in diff
+            .added
+            .iter()
+            .filter(|(name, _)| self.suspended.contains(name))
+        {
+            checker.suspend(target, true);
+        }
         // What is known of the others has been learned, or is on its way.
         let mut told = self.suspend();
         let new = diff.added.iter().chain(&diff.changed);
@@ -197,10 +221,11 @@ impl State {
         };
         let mut resumed = Vec::new();
         for server in self.balancer.servers() {
-            let Some(address) = server.plan.suspended_without else {
+            let address = server.plan.suspended_without;
+            if address.is_none() && self.suspended.is_empty() {
                 continue;
-            };
-            let suspend = !is_local(address);
+            }
+            let suspend = address.is_some_and(|address| !is_local(address));
             if suspend == self.suspended.contains(&server.plan.name) {
                 continue;
             }
@@ -291,7 +316,10 @@ impl State {
     }
 }
 
-fn said(happened: Vec<ServerHappening>, reason: Option<Arc<str>>) -> impl Iterator<Item = Happening> {
+pub(super) fn said(
+    happened: Vec<ServerHappening>,
+    reason: Option<Arc<str>>,
+) -> impl Iterator<Item = Happening> {
     happened.into_iter().map(move |happening| Happening {
         object: happening.object,
         kind: happening.kind,
@@ -309,6 +337,25 @@ fn direction(plan: &SynchronizationPlan, sends: bool) -> Synchronization {
         group: plan.group,
         port: plan.port,
         ttl: plan.ttl,
+    }
+}
+
+/// An iterator of which it is known how much is left: room for it is made at once.
+struct Counted<I> {
+    inner: I,
+    count: usize,
+}
+
+impl<I: Iterator> Iterator for Counted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.count = self.count.saturating_sub(1);
+        self.inner.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count, None)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use healthcheck::{Check, Error, Expect, Http, Pattern, Policy, Request, Tls};
+use healthcheck::{Check, Error, Expect, Http, Pattern, Request, Tls};
 use keepalived_conf::{HttpCheck, Url};
 
 use crate::convert::Context;
-use crate::convert::check::{Inherited, Made, own};
+use crate::convert::check::{Inherited, Made, own, shared};
 
 /// `None` if there is nothing to ask for, which is always up, or after an error.
 pub(super) fn check(
@@ -42,17 +42,10 @@ pub(super) fn check(
         let name = check.sni_name.as_ref().or(host).filter(|_| check.enable_sni);
         made = made.over(tls(context, check, name)?);
     }
-    let policy = inherited.policy(&own, 1, RETRY_DELAY);
+    let mut policy = inherited.own_policy(&own, 1, RETRY_DELAY);
     // While it is down, a page that failed is asked for again after the longer of the two.
-    let down = policy.retry_delay.map(|delay| delay.max(policy.interval));
-    Some((
-        made,
-        Policy {
-            down,
-            ..Policy::clone(&policy)
-        }
-        .into(),
-    ))
+    policy.down = policy.retry_delay.map(|delay| delay.max(policy.interval));
+    Some((made, shared(context, policy)))
 }
 
 fn request(context: &mut Context<'_>, url: &Url, host: Option<&String>) -> Result<Request, Error> {

@@ -3,7 +3,10 @@
 use ipvs_netlink::{Client, DaemonRole, Fault, SimulatedKernel};
 
 use super::*;
-use crate::data_plane::{Algorithm, DesiredReal, DesiredServer, Forwarding, Granularity, Persistence};
+use crate::balance::{Balancer, RealServerPlan, VirtualServerPlan};
+use crate::data_plane::{
+    Algorithm, DesiredReal, DesiredServer, Forwarding, Granularity, Persistence, ProxyProtocol,
+};
 
 fn server(front: &str, real_servers: &[(&str, u32)]) -> DesiredServer {
     DesiredServer {
@@ -31,7 +34,7 @@ fn server(front: &str, real_servers: &[(&str, u32)]) -> DesiredServer {
 
 fn table(servers: Vec<DesiredServer>) -> DesiredTable {
     DesiredTable {
-        virtual_servers: servers,
+        virtual_servers: servers.into_iter().map(Arc::new).collect(),
         ..DesiredTable::default()
     }
 }
@@ -92,6 +95,53 @@ fn only_what_differs_is_written() {
     ]);
     assert_eq!(plane.reconcile(&wanted, Extent::Changed).unwrap().changes, 1);
     assert_eq!(plane.reconcile(&wanted, Extent::Whole).unwrap().changes, 0);
+}
+
+/// Two questions about its own virtual server and one message, and nobody else's rows are made anew to find that out.
+#[test]
+fn a_changed_weight_among_many_is_one_message() {
+    let plans = |weight| -> Vec<Arc<VirtualServerPlan>> {
+        let plan = |number: u8| {
+            let front = format!("tcp 10.0.0.{number}:80").parse().unwrap();
+            let mut plan = VirtualServerPlan::new(front);
+            let reals = (1..=10).map(|last| format!("10.0.1.{last}:80").parse().unwrap());
+            plan.real_servers = reals.map(RealServerPlan::new).collect();
+            if number == 77 {
+                plan.real_servers[3].weight = weight;
+            }
+            Arc::new(plan)
+        };
+        (1..=200).map(plan).collect()
+    };
+    let client = kernel();
+    let requests = || client.with_transport(|kernel| kernel.requests());
+    let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
+    let mut balancer = Balancer::new();
+    balancer.configure(plans(1), false).unwrap();
+    let before = balancer.table();
+    assert_eq!(plane.reconcile(&before, Extent::Whole).unwrap().changes, 2200);
+
+    let asked = requests();
+    balancer.configure(plans(7), false).unwrap();
+    let table = balancer.table();
+    let pairs = before.virtual_servers.iter().zip(&table.virtual_servers);
+    assert_eq!(pairs.filter(|(old, new)| Arc::ptr_eq(old, new)).count(), 199);
+    assert_eq!(plane.reconcile(&table, Extent::Changed).unwrap().changes, 1);
+    assert_eq!(requests() - asked, 3);
+    assert!(rows(&client).concat().contains("10.0.1.4:80=7"));
+}
+
+/// What the kernel has no word for is said for as long as it is wanted, also where nothing else is to be done.
+#[test]
+fn what_is_left_out_is_said_each_time() {
+    let mut plane = IpvsPlane::over(kernel(), None).unwrap();
+    let mut announced = server(ONE, &[("10.0.1.1:80", 1)]);
+    announced.proxy_protocol = Some(ProxyProtocol::V2);
+    let wanted = table(vec![announced]);
+    for changes in [2, 0, 0] {
+        let applied = plane.reconcile(&wanted, Extent::Changed).unwrap();
+        assert_eq!((applied.changes, applied.refused.len()), (changes, 1));
+    }
 }
 
 #[test]
@@ -259,7 +309,7 @@ fn the_proxy_protocol_is_left_out_with_advice_and_the_rest_is_carried() {
     let client = kernel();
     let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
     let mut server = server(ONE, &[("10.0.1.1:80", 1)]);
-    server.proxy_protocol = Some(crate::data_plane::ProxyProtocol::V2);
+    server.proxy_protocol = Some(ProxyProtocol::V2);
     let applied = plane.reconcile(&table(vec![server]), Extent::Changed).unwrap();
     assert_eq!(
         applied.refused,

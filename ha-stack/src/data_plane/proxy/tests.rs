@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener as Listener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use super::*;
@@ -62,7 +62,7 @@ fn table(front: SocketAddr, real_servers: &[(SocketAddr, u32)]) -> DesiredTable 
         absent: Vec::new(),
     };
     DesiredTable {
-        virtual_servers: vec![server],
+        virtual_servers: vec![Arc::new(server)],
         ..DesiredTable::default()
     }
 }
@@ -163,7 +163,7 @@ fn another_scheduler_takes_over_where_the_old_one_was() {
     let mut plane = ProxyPlane::start(false).unwrap();
     let mut wanted = table(front, &[(a, 1), (b, 1)]);
     applied(&mut plane, &wanted);
-    wanted.virtual_servers[0].scheduling.name = "sh".to_owned();
+    Arc::make_mut(&mut wanted.virtual_servers[0]).scheduling.name = "sh".to_owned();
     applied(&mut plane, &wanted);
     let names: String = (0..4).map(|_| connect(front).1).collect();
     assert!(names == "aaaa" || names == "bbbb", "{names}");
@@ -175,7 +175,7 @@ fn what_it_cannot_carry_it_says() {
     let address = free();
     let refusals = |plane: &mut ProxyPlane, change: &dyn Fn(&mut DesiredServer)| {
         let mut wanted = table(address, &[(address, 1)]);
-        change(&mut wanted.virtual_servers[0]);
+        change(Arc::make_mut(&mut wanted.virtual_servers[0]));
         plane
             .reconcile(&wanted, Extent::Whole)
             .unwrap()
@@ -218,7 +218,7 @@ fn real_servers_are_told_who_the_client_is() {
     let mut plane = ProxyPlane::start(false).unwrap();
     let mut wanted = table(front, &[(listener.local_addr().unwrap(), 1)]);
     for (version, length) in [(ProxyProtocol::V1, None), (ProxyProtocol::V2, Some(28))] {
-        wanted.virtual_servers[0].proxy_protocol = Some(version);
+        Arc::make_mut(&mut wanted.virtual_servers[0]).proxy_protocol = Some(version);
         plane.reconcile(&wanted, Extent::Changed).unwrap();
         let mut client = TcpStream::connect(front).unwrap();
         client.write_all(b"hello").unwrap();
@@ -446,7 +446,7 @@ fn datagrams(name: &'static str) -> SocketAddr {
 
 fn udp(front: SocketAddr, real_servers: &[(SocketAddr, u32)]) -> DesiredTable {
     let mut table = table(front, real_servers);
-    table.virtual_servers[0].front = Front::Address {
+    Arc::make_mut(&mut table.virtual_servers[0]).front = Front::Address {
         transport: Transport::Udp,
         address: front,
     };
@@ -494,7 +494,7 @@ fn a_client_of_udp_stays_with_its_real_server() {
         2
     );
     // Each datagram by itself.
-    wanted.virtual_servers[0].one_packet = true;
+    Arc::make_mut(&mut wanted.virtual_servers[0]).one_packet = true;
     applied(&mut plane, &wanted);
     let third = client(front);
     let names: Vec<String> = (0..4).map(|_| say(&third)).collect();
@@ -503,7 +503,7 @@ fn a_client_of_udp_stays_with_its_real_server() {
         "{names:?}"
     );
     // After the idle time a client is a new one.
-    wanted.virtual_servers[0].one_packet = false;
+    Arc::make_mut(&mut wanted.virtual_servers[0]).one_packet = false;
     wanted.timeouts.udp = Some(2);
     applied(&mut plane, &wanted);
     let fourth = client(front);
