@@ -130,6 +130,34 @@ fn it_shows_what_is_going_on_and_follows_it() {
 
     drop(http);
     browser.until("document.querySelector('#live').innerText.startsWith('no answer since')");
+    // What is old does not look like what is.
+    assert_eq!(
+        browser.evaluate("document.querySelector('#stale').innerText.startsWith('The daemon does not answer. What is below is how it was')"),
+        true
+    );
+    assert_eq!(
+        browser.evaluate("getComputedStyle(document.querySelector('main')).filter"),
+        "grayscale(1)"
+    );
+    assert_eq!(browser.evaluate("document.title.startsWith('✕')"), true);
+}
+
+/// Events have keepalived's labels, the page has the names of the status.
+#[test]
+#[ignore = "needs chromium-headless-shell"]
+fn servers_are_called_the_same_everywhere() {
+    let (_fake, _http, mut browser) = start(status(&[], &[]));
+    for (label, name) in [
+        ("[10.0.0.1]:tcp:80", "10.0.0.1:80"),
+        (
+            "[10.0.0.1]:tcp:80 [10.0.0.100]:tcp:80",
+            "10.0.0.1:80 of 10.0.0.100:80",
+        ),
+        ("[2001:db8::1]:udp:53 FWM 7", "[2001:db8::1]:53/udp of FWM 7"),
+        ("VI_1", "VI_1"),
+    ] {
+        assert_eq!(browser.evaluate(&format!("called({label:?})")), name);
+    }
 }
 
 #[test]
@@ -243,5 +271,21 @@ fn a_thousand_virtual_servers_are_folded_and_an_open_one_stays_open() {
     );
     browser.evaluate("document.querySelectorAll('summary')[7].click()");
     browser.until("document.querySelectorAll('tr').length === 0");
+    for (wanted, number) in [
+        ("10.1.0.7:80", 1),
+        ("10.1.0.7:80 UP", 1),
+        ("nothing", 0),
+        ("", 1000),
+    ] {
+        browser.evaluate(&format!("document.querySelector('#wanted').value = {wanted:?}"));
+        browser.evaluate("document.querySelector('#wanted').dispatchEvent(new Event('input'))");
+        browser.until(&format!(
+            "document.querySelectorAll('article').length === {number}"
+        ));
+    }
+    assert_eq!(
+        browser.evaluate("document.querySelector('#search').hidden"),
+        false
+    );
     assert_eq!(browser.complaints, [""; 0]);
 }

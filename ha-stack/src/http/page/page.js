@@ -4,6 +4,7 @@
 
 const POLL = 2000; // Milliseconds; longer where an answer takes long.
 const MANY = 30; // From so many virtual servers on, their tables are folded, and made only when they are opened.
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }; // As in logs.
 const opened = new Set();
 
 const byId = (id) => document.getElementById(id);
@@ -31,7 +32,7 @@ function clock(time) {
   const date = new Date(time);
   if (Number.isNaN(date.getTime())) return "";
   const today = date.toDateString() === new Date().toDateString();
-  return today ? date.toLocaleTimeString() : date.toLocaleDateString(undefined, { month: "short", day: "numeric" });
+  return today ? date.toLocaleTimeString(undefined, CLOCK) : date.toLocaleDateString(undefined, { month: "short", day: "numeric" });
 }
 
 function span(milliseconds) {
@@ -192,7 +193,7 @@ function listed(server, folded) {
   const reals = list(server.real_servers);
   const up = reals.filter((real) => real.state === "up").length;
   const shown = folded && !opened.has(server.name) ? { ...server, real_servers: undefined } : server;
-  return { server: shown, folded, figures: `${up} of ${plural(reals.length, "real server", "real servers")} up` };
+  return { server: shown, folded, down: reals.length - up, figures: `${up} of ${plural(reals.length, "real server", "real servers")} up` };
 }
 
 function realServers({ server, figures }) {
@@ -203,10 +204,10 @@ function realServers({ server, figures }) {
     make("tbody", null, ...list(server.real_servers).map(realServer)));
 }
 
-function folding(item) {
+function folding(item, ...inside) {
   const name = item.server.name;
   const details = make("details", null, make("summary", null, item.figures));
-  if (opened.has(name)) details.append(realServers(item));
+  if (opened.has(name)) details.append(...inside.map((part) => part()));
   details.open = opened.has(name);
   details.addEventListener("toggle", () => {
     if (details.open === opened.has(name)) return;
@@ -217,28 +218,48 @@ function folding(item) {
   return details;
 }
 
+/// What is wrong stands in the head, so that it is seen in many folded ones.
 function virtualServer(item) {
-  const { server, folded } = item;
+  const { server, folded, down } = item;
   const quorum = server.quorum_met ? make("span", { class: "pill up" }, "quorum met") : make("span", { class: "pill down" }, "quorum lost");
+  const missing = down > 0 ? make("span", { class: "pill drain" }, `${down} down`) : null;
+  const pills = folded ? [server.quorum_met ? (missing ?? quorum) : quorum] : [missing, quorum].filter(Boolean);
+  const sorry = server.sorry_server
+    ? [fact("sorry server", text(server.sorry_server), ...(server.sorry_server_active ? [" ", make("span", { class: "pill drain" }, "answers now")] : []))] : [];
+  const carried = server.traffic ? [fact("connections", traffic(server.traffic))] : [];
+  const facts = () => make("dl", null,
+    fact("protocol", text(server.protocol)),
+    fact("scheduler", text(server.scheduler)),
+    fact("forwarding", text(server.forwarding)),
+    fact("quorum", text(server.quorum)),
+    ...(folded ? [] : carried), ...sorry);
   return make("article", { class: "card" },
-    make("div", { class: "head" }, make("h3", null, text(server.name)), quorum),
-    make("dl", null,
-      fact("protocol", text(server.protocol)),
-      fact("scheduler", text(server.scheduler)),
-      fact("forwarding", text(server.forwarding)),
-      fact("quorum", text(server.quorum)),
-      ...(server.traffic ? [fact("connections", traffic(server.traffic))] : []),
-      ...(server.sorry_server ? [fact("sorry server", text(server.sorry_server), ...(server.sorry_server_active ? [" ", make("span", { class: "pill drain" }, "answers now")] : []))] : [])),
-    folded ? folding(item) : realServers(item));
+    make("div", { class: "head" }, make("h3", null, text(server.name)), make("div", { class: "pills" }, ...pills)),
+    ...(folded ? [make("dl", null, ...carried), folding(item, facts, () => realServers(item))] : [facts(), realServers(item)]));
 }
 
 // keepalived's word for it is that of its scripts; people get that of the standard.
 const happening = (word) => (word === "MASTER" ? "active" : text(word).toLowerCase().replaceAll("_", " "));
 
+/// keepalived's `[10.0.0.1]:tcp:80` is `10.0.0.1:80` everywhere else on this page; a real server has its virtual server behind it.
+function called(name) {
+  const place = (whole, address, protocol, port) =>
+    `${address.includes(":") ? `[${address}]` : address}:${port}${protocol === "tcp" ? "" : `/${protocol}`}`;
+  return text(name).replace(/\[([0-9a-f.:]+)\]:(tcp|udp|sctp):(\d+)/g, place).replace(/^(\S+:\d\S*) (.+)$/, "$1 of $2");
+}
+
 function happened(event) {
   const words = happening(event.event);
-  return make("li", null, stamp(event.time), make("b", null, text(event.name)),
+  return make("li", null, stamp(event.time), make("b", null, called(event.name)),
     make("span", null, words, event.reason ? `: ${event.reason}` : ""));
+}
+
+/// Whether a virtual server is meant by each word that is looked for: a part of its name or state, or of those of its real servers.
+function isMeant(server, words) {
+  const reals = list(server.real_servers);
+  const said = [server.name, server.quorum_met ? "quorum met" : "quorum lost", server.protocol, server.scheduler, server.sorry_server_active ? "sorry" : "",
+    ...reals.flatMap((real) => [real.address, real.state, real.order])].map(text).join("\n").toLowerCase();
+  return words.every((word) => said.includes(word));
 }
 
 let lastShown = null;
@@ -253,8 +274,17 @@ function show(status, history) {
   reconcile(byId("routers").querySelector(".cards"),
     routers.map((router) => ({ router: { ...router, statistics: undefined }, spans: list(told[router.name]) })), ({ router }) => router.name, router);
   const folded = servers.length >= MANY;
-  reconcile(byId("servers").querySelector(".cards"),
-    servers.map((server) => listed(server, folded)), ({ server }, index) => `${index} ${server.name}`, virtualServer);
+  const cards = byId("servers").querySelector(".cards");
+  cards.classList.toggle("folded", folded);
+  byId("search").hidden = !folded;
+  const words = folded ? byId("wanted").value.toLowerCase().split(/\s+/).filter(Boolean) : [];
+  const meant = servers.filter((server) => isMeant(server, words));
+  reconcile(cards,
+    meant.map((server) => listed(server, folded)), ({ server }, index) => `${index} ${server.name}`, virtualServer);
+  // Even when none is meant there is something to look through.
+  byId("servers").hidden = servers.length === 0;
+  const found = words.length > 0 ? `${meant.length} of ${servers.length}` : "";
+  if (byId("found").textContent !== found) byId("found").textContent = found;
   reconcile(byId("tracked").querySelector(".chips"), list(status.tracked), (tracked) => `${tracked.kind} ${tracked.name}`,
     (tracked) => make("li", null, make("span", null, make("span", { class: "soft" }, `${text(tracked.kind)} `), text(tracked.name)), pill(tracked.state)));
   reconcile(byId("events").querySelector(".log"), list(history.events).slice(-40).reverse(), (event) => event.sequence, happened);
@@ -263,6 +293,8 @@ function show(status, history) {
   const reals = servers.flatMap((server) => list(server.real_servers));
   const parts = [];
   if (routers.length > 0) parts.push(`${active} of ${plural(routers.length, "virtual router", "virtual routers")} active here`);
+  const lost = servers.filter((server) => !server.quorum_met).length;
+  if (lost > 0) parts.push(`${plural(lost, "virtual server", "virtual servers")} without quorum`);
   if (servers.length > 0) parts.push(`${reals.filter((real) => real.state === "up").length} of ${plural(reals.length, "real server", "real servers")} up, ${status.data_plane === "none" ? "but nothing carries traffic to them" : `through ${text(status.data_plane)}`}`);
   const summary = parts.join(" · ") || "Nothing is configured";
   // Only what is different is read out.
@@ -279,24 +311,46 @@ async function read(path) {
 
 let lastSeen = null;
 
-async function look() {
+/// What is shown is how it was when the daemon last answered; nobody may take it for how it is.
+function setStale(error) {
   const live = byId("live");
+  live.dataset.state = "lost";
+  document.body.classList.add("stale");
+  document.title = `✕ ${byId("host").textContent}`;
+  const words = lastSeen ? `no answer since ${lastSeen.toLocaleTimeString(undefined, CLOCK)}` : "no answer";
+  if (live.textContent !== words) live.textContent = words;
+  byId("since").textContent = lastSeen ? `What is below is how it was ${span(Date.now() - lastSeen)} ago.` : "Nothing is known yet.";
+  byId("stale").hidden = false;
+  console.warn(`no answer: ${error}`);
+}
+
+let timer = null;
+let looking = false;
+
+async function look() {
+  if (looking) return;
+  looking = true;
+  clearTimeout(timer);
   const begun = performance.now();
   if (!document.hidden) {
     try {
       const [status, history] = await Promise.all([read("status"), read("history")]);
-      show(status, history);
       lastSeen = new Date();
+      const live = byId("live");
       if (live.dataset.state !== "live") live.textContent = "live";
       live.dataset.state = "live";
+      document.body.classList.remove("stale");
+      byId("stale").hidden = true;
+      show(status, history);
     } catch (error) {
-      if (live.dataset.state !== "lost") live.textContent = lastSeen ? `no answer since ${lastSeen.toLocaleTimeString()}` : "no answer";
-      live.dataset.state = "lost";
-      console.warn(`no answer: ${error}`);
+      setStale(error);
     }
   }
-  setTimeout(look, Math.max(POLL, 5 * (performance.now() - begun)));
+  looking = false;
+  timer = setTimeout(look, Math.max(POLL, 5 * (performance.now() - begun)));
 }
 
-document.addEventListener("visibilitychange", refreshTimes);
+// Whoever comes back to the page sees at once how it is.
+document.addEventListener("visibilitychange", look);
+byId("wanted").addEventListener("input", () => lastShown && show(...lastShown));
 look();
