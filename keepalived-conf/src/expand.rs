@@ -106,7 +106,10 @@ impl<'a> Expander<'a> {
     fn next_raw(&mut self) -> Option<(Line, Bindings)> {
         while !self.stopped {
             let Some(queued) = self.queue.pop() else {
-                let line = without_comment(self.next_physical()?);
+                let mut line = self.next_physical()?;
+                if line.marks.has(Marks::COMMENT) {
+                    line = without_comment(&line.text);
+                }
                 if line.text.len() == 0 {
                     continue;
                 }
@@ -131,10 +134,12 @@ impl<'a> Expander<'a> {
     }
 
     /// Counts a line against the limits; `None` once they are reached.
+    #[inline]
     fn count(&mut self, line: &Text) -> Option<()> {
         self.lines = self.lines.saturating_add(1);
         self.bytes = self.bytes.saturating_add(line.len());
-        if self.lines <= self.limits().lines && self.bytes <= self.limits().bytes {
+        let Limits { lines, bytes, .. } = self.options.limits;
+        if self.lines <= lines && self.bytes <= bytes {
             return Some(());
         }
         self.report(
@@ -148,6 +153,8 @@ impl<'a> Expander<'a> {
         None
     }
 
+    /// The next line of a file, white space off.
+    #[inline]
     fn next_physical(&mut self) -> Option<Line> {
         loop {
             let file = self.files.last_mut()?;
@@ -156,18 +163,17 @@ impl<'a> Expander<'a> {
                 self.files.pop();
                 continue;
             }
-            let end = rest.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
             let from = file.offset;
             file.offset = from.saturating_add(line.len()).saturating_add(1);
-            let length = line.strip_suffix(b"\r").unwrap_or(line).len();
             let solid = trimmed_range(line);
             let marks = line.get(solid.clone()).map(Marks::of).unwrap_or_default();
             let solid = from.saturating_add(solid.start)..from.saturating_add(solid.end);
             let text = Text::part(&file.whole, solid);
             if marks.has(Marks::NUL) {
                 self.report(Diagnostic::error(text.all(), "a line with a NUL byte is ignored"));
-            } else if length > LINE_BYTES {
+            } else if line.len() > LINE_BYTES && line.strip_suffix(b"\r").unwrap_or(line).len() > LINE_BYTES {
                 let message = format!("a line of more than {LINE_BYTES} bytes is ignored");
                 self.report(Diagnostic::error(text.all(), message).advice("split it with a definition"));
             } else {
@@ -177,11 +183,16 @@ impl<'a> Expander<'a> {
     }
 
     /// Applies conditions, definitions, sequences and includes to a line. `None` when nothing of it is left for now.
+    #[inline]
     fn expand(&mut self, line: Line, bindings: &Bindings) -> Option<Line> {
-        if !line.marks.has(Marks::SIGIL) {
-            return self.include(&line.text).then_some(line);
+        match line.marks.has(Marks::SIGIL) {
+            true => self.rewrite(line.text, bindings),
+            false => self.include(&line.text).then_some(line),
         }
-        let mut line = self.condition(line.text)?;
+    }
+
+    fn rewrite(&mut self, line: Text, bindings: &Bindings) -> Option<Line> {
+        let mut line = self.condition(line)?;
         if let Some((name, value)) = definition_start(&line) {
             let definition = self.read_definition(value);
             self.definitions.insert(name, Rc::new(definition));
@@ -367,10 +378,12 @@ impl<'a> Expander<'a> {
     }
 
     /// Opens what an include line names. False when the line is one.
+    #[inline]
     fn include(&mut self, line: &Text) -> bool {
-        if !line.as_str().starts_with(include::START) {
-            return true;
-        }
+        !line.as_bytes().starts_with(include::START.as_bytes()) || self.is_no_include(line)
+    }
+
+    fn is_no_include(&mut self, line: &Text) -> bool {
         let mut found = Words::of(line);
         let Some(first) = found.take().filter(|word| !word.quoted) else {
             return true;
@@ -492,7 +505,7 @@ impl<'a> Expander<'a> {
             return;
         }
         match self.environment.read(path, self.limits().file_bytes) {
-            Ok(content) => self.push(path, &content),
+            Ok(content) => self.push(path, content),
             Err(error) => {
                 self.report(Diagnostic::error(
                     place,
@@ -502,7 +515,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    fn push(&mut self, path: &Path, content: &[u8]) {
+    fn push(&mut self, path: &Path, content: Vec<u8>) {
         let number = self.report.sources_mut().add(path.to_path_buf(), content);
         if let Some(source) = self.report.sources_mut().get(number) {
             self.files.push(OpenFile {
@@ -540,7 +553,7 @@ impl<'a> Expander<'a> {
         if paths.is_empty() {
             self.report(no_place(format!("no file matches {text}")));
         }
-        for (path, content) in read.iter().rev() {
+        for (path, content) in read.into_iter().rev() {
             self.push(path, content);
         }
     }

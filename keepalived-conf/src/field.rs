@@ -147,7 +147,7 @@ impl<T: Setting> Field for Vec<T> {
         if let Some(value) = T::read(keyword, statement, reader, None) {
             // There is often one, as with checks, and else there are many, as with real servers.
             if self.len() == self.capacity() {
-                self.reserve_exact(if self.is_empty() { 1 } else { self.len().max(7) });
+                self.reserve_exact(if self.is_empty() { 1 } else { self.len().max(15) });
             }
             self.push(value);
         }

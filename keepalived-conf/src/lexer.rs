@@ -43,6 +43,7 @@ impl Marks {
     pub(crate) const SIGIL: Self = Self(32);
     pub(crate) const BACKSLASH: Self = Self(64);
 
+    #[inline]
     pub(crate) fn of(text: &[u8]) -> Self {
         Self(text.iter().fold(0, |marks, byte| marks | kind(*byte)))
     }
@@ -101,13 +102,9 @@ pub(crate) enum Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unterminated(pub(crate) Span);
 
-/// Takes a comment off the end of a line without white space at its ends. `!` and `#` begin a comment anywhere outside
+/// Takes a comment off the end of a line, and white space off its ends. `!` and `#` begin a comment anywhere outside
 /// quotation marks; after a backslash they stand for themselves.
-pub(crate) fn without_comment(line: Line) -> Line {
-    if !line.marks.has(Marks::COMMENT) {
-        return line;
-    }
-    let line = line.text;
+pub(crate) fn without_comment(line: &Text) -> Line {
     let text = line.as_str();
     let mut out = Draft::of_file(line.file());
     let mut kept_from = 0;
@@ -147,12 +144,11 @@ pub(crate) fn trimmed(line: Text) -> Text {
     line.narrowed(solid)
 }
 
+#[inline]
 pub(crate) fn trimmed_range(text: &[u8]) -> Range<usize> {
-    let blank = |byte: &&u8| is_blank_byte(**byte);
-    let start = text.iter().take_while(blank).count();
-    let rest = text.get(start..).unwrap_or_default();
-    let end = rest.iter().rev().take_while(blank).count();
-    start..text.len().saturating_sub(end)
+    let solid = |byte: &u8| !is_blank_byte(*byte);
+    let start = text.iter().position(solid).unwrap_or(text.len());
+    start..text.iter().rposition(solid).map_or(start, |last| last + 1)
 }
 
 /// The pieces of a line. Each brace outside quotation marks counts, wherever it stands, except those of `${…}`.
@@ -176,15 +172,17 @@ impl Pieces {
     }
 
     /// Where the next brace is.
+    #[inline]
     fn brace(&self) -> Option<usize> {
-        let Line { text, marks } = &self.rest;
-        if !marks.has(Marks::BRACE) {
-            return None;
-        }
+        let text = self.rest.text.as_bytes();
         let brace = |byte: u8| matches!(byte, b'{' | b'}');
-        match marks.has(Marks::QUOTE | Marks::SIGIL | Marks::BACKSLASH) {
-            true => outside_quotes(text.as_bytes(), brace).0,
-            false => text.as_bytes().iter().position(|byte| brace(*byte)),
+        match self
+            .rest
+            .marks
+            .has(Marks::QUOTE | Marks::SIGIL | Marks::BACKSLASH)
+        {
+            true => outside_quotes(text, brace).0,
+            false => text.iter().position(|byte| brace(*byte)),
         }
     }
 }
@@ -196,14 +194,17 @@ impl Iterator for Pieces {
         while self.rest.text.len() > 0 {
             let brace = self.brace();
             if brace == Some(0) {
-                let brace = self.rest.text.split_to(1);
-                return Some(match brace.as_bytes() {
-                    b"{" => Piece::Open(brace.all()),
-                    _ => Piece::Close(brace.all()),
+                let span = self.rest.text.span(0..1);
+                let opens = self.rest.text.as_bytes().first() == Some(&b'{');
+                self.rest.text.skip(1);
+                return Some(match opens {
+                    true => Piece::Open(span),
+                    false => Piece::Close(span),
                 });
             }
             let end = brace.unwrap_or(self.rest.text.len());
-            let words = trimmed(self.rest.text.split_to(end));
+            let words = trimmed(self.rest.text.slice(0..end));
+            self.rest.text.skip(end);
             if words.len() > 0 {
                 return Some(Piece::Words(words));
             }
@@ -461,7 +462,7 @@ mod tests {
     }
 
     fn bare(line: &str) -> String {
-        without_comment(Line::new(text(line))).text.as_str().to_owned()
+        without_comment(&text(line)).text.as_str().to_owned()
     }
 
     fn broken(line: &str) -> Result<Pieces, Unterminated> {

@@ -56,6 +56,9 @@ impl Configuration {
                 "global_defs" if routers > 0 => self.global_defs.clone(),
                 _ => {
                     self.read_statement(&statement, reader);
+                    if let Some(server) = self.virtual_server.last_mut() {
+                        server.real_server.shrink_to_fit();
+                    }
                     continue;
                 }
             };

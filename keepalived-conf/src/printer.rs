@@ -1,7 +1,7 @@
 //! Values to text.
 
 use crate::error::Error;
-use crate::lexer::{Line, Piece, Pieces, Words, command_words, without_comment};
+use crate::lexer::{Piece, Pieces, Words, command_words, without_comment};
 use crate::limits::LINE_BYTES;
 use crate::text::Text;
 
@@ -132,9 +132,8 @@ fn reads_back(text: &str, line: &[String]) -> bool {
 
 /// A line without a comment and without a brace.
 fn one_piece(line: &str) -> Option<Text> {
-    let line = Line::new(Text::alone(line));
-    let bare = without_comment(line.clone());
-    if bare.text.as_str() != line.text.as_str() {
+    let bare = without_comment(&Text::alone(line));
+    if bare.text.as_str() != line {
         return None;
     }
     let mut pieces = Pieces::new(bare).ok()?;

@@ -13,15 +13,13 @@ pub struct Sources {
 
 impl Sources {
     /// Adds a file and returns its number. Bytes that are not UTF-8 become U+FFFD one by one.
-    pub(crate) fn add(&mut self, path: PathBuf, bytes: &[u8]) -> u32 {
-        let text = match str::from_utf8(bytes) {
-            Ok(text) => Arc::from(text),
-            Err(_) => Arc::from(decoded(bytes)),
-        };
+    pub(crate) fn add(&mut self, path: PathBuf, bytes: Vec<u8>) -> u32 {
+        let mut text = String::from_utf8(bytes).unwrap_or_else(|error| decoded(error.as_bytes()));
+        text.shrink_to_fit();
         let number = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
         self.files.push(Arc::new(SourceFile {
             path,
-            text,
+            text: Arc::new(text),
             lines: OnceLock::new(),
         }));
         number
@@ -79,7 +77,7 @@ impl Sources {
 #[derive(Debug)]
 pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Arc<String>,
     /// Where each line begins, once somebody has asked.
     lines: OnceLock<Vec<u32>>,
 }
@@ -161,7 +159,7 @@ mod tests {
     #[test]
     fn columns_count_characters_and_lines_count_from_one() {
         let mut sources = Sources::default();
-        let file = sources.add(PathBuf::from("a.conf"), "x\n#é priority\n".as_bytes());
+        let file = sources.add(PathBuf::from("a.conf"), "x\n#é priority\n".into());
         let start = u32::try_from("x\n#é ".len()).unwrap();
         let span = Span {
             file,
@@ -182,7 +180,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_are_kept_apart() {
         let mut sources = Sources::default();
-        let file = sources.add(PathBuf::from("a"), b"a\xff\xfeb");
+        let file = sources.add(PathBuf::from("a"), b"a\xff\xfeb".to_vec());
         let span = Span {
             file,
             start: 0,

@@ -17,6 +17,7 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
+    #[inline]
     fn new(text: Text, block: Option<Block>) -> Self {
         Self {
             keyword_end: first_word_end(&text),
@@ -28,7 +29,10 @@ impl Statement {
     /// The first word.
     pub(crate) fn keyword(&self) -> &str {
         let word = self.text.as_str().get(..self.keyword_end).unwrap_or_default();
-        word.trim_matches('"')
+        match word.strip_prefix('"') {
+            Some(word) => word.trim_end_matches('"'),
+            None => word,
+        }
     }
 
     pub(crate) fn keyword_span(&self) -> Span {
@@ -126,6 +130,7 @@ impl<'a> Statements<'a> {
         None
     }
 
+    #[inline]
     fn piece(&mut self) -> Option<Piece> {
         loop {
             if let Some(piece) = self.ahead.take().or_else(|| self.pieces.as_mut()?.next()) {

@@ -18,13 +18,13 @@ pub(crate) struct Text {
 #[derive(Debug)]
 pub(crate) struct Whole {
     file: u32,
-    text: Arc<str>,
+    text: Arc<String>,
     /// For each byte the stretch of the file it stands for; empty where it stands for itself.
     origin: Vec<(u32, u32)>,
 }
 
 impl Whole {
-    pub(crate) fn of_file(file: u32, text: Arc<str>) -> Self {
+    pub(crate) fn of_file(file: u32, text: Arc<String>) -> Self {
         Self {
             file,
             text,
@@ -50,7 +50,10 @@ impl Text {
 
     /// A text of no file.
     pub(crate) fn alone(text: &str) -> Self {
-        Self::part(&Rc::new(Whole::of_file(0, text.into())), 0..text.len())
+        Self::part(
+            &Rc::new(Whole::of_file(0, Arc::new(text.to_owned()))),
+            0..text.len(),
+        )
     }
 
     #[inline]
@@ -92,10 +95,8 @@ impl Text {
 
     /// Takes so much off the front.
     #[inline]
-    pub(crate) fn split_to(&mut self, at: usize) -> Self {
-        let first = self.slice(0..at);
-        self.from = first.to;
-        first
+    pub(crate) fn skip(&mut self, length: usize) {
+        self.from = self.from.saturating_add(length).min(self.to);
     }
 
     /// Where a part of this text, from one character to another, came from.
@@ -174,7 +175,7 @@ impl Draft {
         let to = self.text.len();
         let whole = Whole {
             file: self.file,
-            text: self.text.into(),
+            text: Arc::new(self.text),
             origin: self.origin,
         };
         Text::part(&Rc::new(whole), 0..to)
