@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::http::history::{History, KEEP_UP};
 use crate::metrics::metrics;
 use crate::persist::persist;
+use crate::pulse::{Patience, Pulse};
 
 /// Answers `GET /` (a page that shows the status, live), `GET /status` and `GET /history` (JSON), `GET /metrics`
 /// (Prometheus) and `GET /healthz`. Nothing can be changed through it.
@@ -37,7 +39,24 @@ use crate::persist::persist;
 /// they are, so it belongs on a loopback address. Dropping it ends it.
 pub struct HttpServer {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
+    shared: Arc<Shared>,
+    worker: Worker,
+    patience: Patience,
+}
+
+/// What one thread leaves to the next, should it be stuck.
+struct Shared {
+    listener: TcpListener,
+    control: Arc<dyn Control>,
+    history: Arc<History>,
+}
+
+/// The thread.
+struct Worker {
+    thread: JoinHandle<()>,
+    pulse: Arc<Pulse>,
+    /// It ends when this is dropped.
+    _stop: oneshot::Sender<()>,
 }
 
 impl HttpServer {
@@ -50,31 +69,41 @@ impl HttpServer {
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (stop, mut stopped) = oneshot::channel();
         let history = Arc::new(History::new(control.as_ref()));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(Error::system("cannot start the HTTP server"))?;
-        std::thread::Builder::new()
-            .name("http".to_owned())
-            .spawn(move || {
-                persist("HTTP", || {
-                    runtime.block_on(async {
-                        tokio::select! {
-                            () = serve(&listener, &control, &history) => {}
-                            () = keep_up(control.as_ref(), &history) => {}
-                            _ = &mut stopped => {}
-                        }
-                    });
-                });
-            })
-            .map_err(Error::system("cannot start a thread for HTTP"))?;
+        let shared = Arc::new(Shared {
+            listener,
+            control,
+            history,
+        });
         Ok(Self {
             address,
-            stop: Some(stop),
+            worker: Worker::start(&shared)?,
+            shared,
+            patience: Patience::default(),
         })
+    }
+
+    /// Looks after the thread, and puts another in its place if it is dead or has been stuck for ten seconds; the log has it. To be
+    /// called every few seconds.
+    pub fn tend(&mut self) {
+        let has_moved = self.worker.pulse.has_answered() && !self.worker.thread.is_finished();
+        let Some(since) = self.patience.look(has_moved) else {
+            return;
+        };
+        match Worker::start(&self.shared) {
+            Ok(fresh) => {
+                tracing::error!(
+                    what = "HTTP",
+                    ?since,
+                    "the thread of this is stuck: another takes its place"
+                );
+                self.worker = fresh;
+                self.patience.renew();
+            }
+            Err(error) => {
+                tracing::error!(what = "HTTP", %error, "the thread of this is stuck, and there is no other");
+            }
+        }
     }
 
     /// Where it listens, which tells the port when 0 was asked for.
@@ -83,11 +112,38 @@ impl HttpServer {
     }
 }
 
-impl Drop for HttpServer {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+impl Worker {
+    fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(Error::system("cannot start the HTTP server"))?;
+        let (stop, mut stopped) = oneshot::channel();
+        let pulse = Arc::new(Pulse::default());
+        let (shared, beating) = (Arc::clone(shared), Arc::clone(&pulse));
+        let thread = std::thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || {
+                persist("HTTP", || {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            // First: one that was stuck, and goes on after all, is to take nobody in.
+                            biased;
+                            _ = &mut stopped => {}
+                            () = serve(&shared.listener, &shared.control, &shared.history) => {}
+                            () = keep_up(shared.control.as_ref(), &shared.history) => {}
+                            () = beating.beat() => {}
+                        }
+                    });
+                });
+            })
+            .map_err(Error::system("cannot start a thread for HTTP"))?;
+        Ok(Self {
+            thread,
+            pulse,
+            _stop: stop,
+        })
     }
 }
 
@@ -273,6 +329,43 @@ mod tests {
         assert!(ask(&server, "GET /secrets").starts_with("HTTP/1.1 404 "));
         assert!(ask(&server, "POST /status").starts_with("HTTP/1.1 405 "));
         assert!(ask(&server, "nonsense").starts_with("HTTP/1.1 400 "));
+    }
+
+    /// One whose status takes until it is let go, but the first.
+    struct Held(std::sync::Mutex<mpsc::Receiver<()>>);
+
+    impl Control for Held {
+        fn status(&self) -> Status {
+            let _ = self.0.lock().unwrap().recv();
+            Status::default()
+        }
+
+        fn watch(&self) -> Option<mpsc::Receiver<Event>> {
+            None
+        }
+
+        fn execute(&self, _: crate::control::Request) -> crate::control::Response {
+            panic!("HTTP is read-only");
+        }
+    }
+
+    #[test]
+    fn another_takes_the_place_of_a_thread_that_is_stuck() {
+        let (let_go, held) = mpsc::channel();
+        // For the history: at its start, and when the thread of the server first keeps it up.
+        let_go.send(()).unwrap();
+        let control = Arc::new(Held(std::sync::Mutex::new(held)));
+        let mut server = HttpServer::start("127.0.0.1:0".parse().unwrap(), control).unwrap();
+        server.patience = Patience::new(Duration::ZERO);
+        let before = server.worker.thread.thread().id();
+        // It is stuck in the status.
+        while server.worker.thread.thread().id() == before {
+            server.tend();
+            std::thread::yield_now();
+        }
+        // Nothing is held any more, for either.
+        drop(let_go);
+        assert!(ask(&server, "GET /healthz").ends_with("alive\n"));
     }
 
     #[test]

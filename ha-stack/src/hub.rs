@@ -112,6 +112,11 @@ impl EventHub {
         }
     }
 
+    /// Looks after the thread of the scripts.
+    pub(crate) fn tend(&self) {
+        self.scripts.tend();
+    }
+
     /// How many events were replaced by later ones, for anybody but those who watch.
     pub fn merged(&self) -> u64 {
         let state = self.lock();
@@ -134,6 +139,12 @@ impl EventHub {
         for courier in state.notifiers.iter().map(Arc::as_ref).chain(&state.watchers) {
             courier.flush(rest());
         }
+    }
+
+    /// Lets nothing be published for as long as what is returned is there.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> impl Sized {
+        self.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

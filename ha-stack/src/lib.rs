@@ -35,6 +35,7 @@ mod notify;
 mod persist;
 mod plan;
 mod process;
+mod pulse;
 mod real_server;
 mod status;
 mod supervisor;

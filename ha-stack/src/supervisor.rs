@@ -1,8 +1,11 @@
 //! Runs a plan: election, tracking, notification, status, and reload from one plan to the next.
 
 mod apply;
+mod couriers;
 mod running;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod trackers;
 
 use std::collections::HashMap;
@@ -12,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use vrrp_fsm::{TrackId, TrackStatus};
 use vrrp_net::{Driver, DriverThread};
 
@@ -30,6 +34,7 @@ use crate::notify::{Event, ScriptNotifier};
 use crate::notify::{EventKind, NotifyState, Object};
 use crate::persist::persist;
 use crate::plan::{Plan, TrackedObject};
+use crate::pulse::{Patience, Pulse};
 use crate::status::Status;
 use crate::supervisor::running::Running;
 use crate::supervisor::serve::SharedControl;
@@ -49,6 +54,8 @@ pub struct Supervisor {
     trackers: Mutex<Trackers>,
     driver: Option<DriverThread>,
     events: Option<JoinHandle<()>>,
+    /// With the thread of the events.
+    patience: Mutex<Patience>,
 }
 
 impl Supervisor {
@@ -72,6 +79,7 @@ impl Supervisor {
             hub: Arc::new(hub),
             registrar,
             control: driver.control(),
+            events: Pulse::default(),
             running: Mutex::new(Running::default()),
             fixed: Mutex::new(None),
             journal: Mutex::new(None),
@@ -89,6 +97,7 @@ impl Supervisor {
             trackers: Mutex::new(trackers),
             driver: Some(driver),
             events: Some(events),
+            patience: Mutex::new(Patience::new(EVENTS_PATIENCE)),
         };
         supervisor.reload(plan)?;
         Ok(supervisor)
@@ -177,15 +186,39 @@ impl Supervisor {
         !self.has_ended() && self.shared.control.refresh(limit)
     }
 
-    /// Looks after the threads that watch scripts, files, processes and interfaces, and puts another in the place of one that has
-    /// died or has been stuck for ten seconds, on a dead file server say; the log has it. The election goes on as it is.
-    /// To be called now and then.
-    pub fn tend(&self) {
+    /// Looks after the threads around the election, by one rule: each is asked for a sign of life, and what is dead or has given none
+    /// for long is replaced; the log has it. The election goes on as it is. To be called every few seconds.
+    ///
+    /// | what | for how long it may be stuck |
+    /// |---|---|
+    /// | scripts, files, processes and interfaces that are tracked; notification scripts | ten seconds |
+    /// | a pipe or a mail server that is told of events | five minutes with one event |
+    /// | who passes on the events | thirty seconds |
+    ///
+    /// Returns false when the last of these is stuck. Nothing can take its place, since the election speaks to it alone: the program
+    /// has to begin anew.
+    #[must_use]
+    pub fn tend(&self) -> bool {
         let mut trackers = self.trackers();
         if trackers.tend(&self.shared) {
             let running = self.shared.running();
             apply::set_trackers(&trackers, &running.plan, &running.tracked());
         }
+        drop(trackers);
+        self.shared.hub.tend();
+        let is_alive = self.events.as_ref().is_some_and(|events| !events.is_finished());
+        let has_answered = self.shared.events.has_answered();
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = patience.look(is_alive && has_answered) {
+            tracing::error!(
+                what = "events",
+                ?since,
+                "the thread of this is stuck, and none can take its place"
+            );
+            return false;
+        }
+        couriers::tend(&self.shared);
+        true
     }
 
     fn trackers(&self) -> MutexGuard<'_, Trackers> {
@@ -239,6 +272,8 @@ pub(crate) struct Shared {
     hub: Arc<EventHub>,
     registrar: Registrar,
     control: vrrp_net::Control,
+    /// Of the thread of the events.
+    events: Pulse,
     running: Mutex<Running>,
     /// Keeps fixed addresses and routes, once a plan has some.
     fixed: Mutex<Option<FixedKeeper>>,
@@ -298,7 +333,14 @@ type OpenPlane = Box<dyn FnMut() -> Result<Box<dyn DataPlane>, Error> + Send>;
 /// Hands what the election says to everybody who wants to know.
 fn publish(election: &mut VrrpElection, shared: &Shared) {
     futures::executor::block_on(async {
-        while let Some(happening) = election.next().await {
+        let mut beat = std::pin::pin!(shared.events.beat());
+        loop {
+            let happening = match select(election.next(), beat.as_mut()).await {
+                Either::Left((Some(happening), _)) => happening,
+                Either::Left((None, _)) => return,
+                Either::Right(((), _)) => continue,
+            };
+            shared.events.answer();
             let event = shared.hub.publish(happening);
             #[cfg(feature = "balance")]
             if let (Object::Instance(name), EventKind::State(state)) = (&event.object, event.kind)
@@ -318,6 +360,9 @@ fn publish(election: &mut VrrpElection, shared: &Shared) {
 
 /// How long the next event of an object waits for the scripts of the last.
 const HOOK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Handing an event on waits for nobody but whoever changes the list of those who are told.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is left for the last notifications, as with keepalived.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -66,7 +66,12 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         package: "ha-daemon",
         binary: "hardship",
-        needs: &[Need::Root, Need::Program("killall"), Need::Program("nsenter")],
+        needs: &[
+            Need::Root,
+            Need::Program("killall"),
+            Need::Program("nsenter"),
+            Need::Program("curl"),
+        ],
         at_once: 3,
     },
     Suite {

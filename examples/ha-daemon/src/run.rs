@@ -107,12 +107,12 @@ fn serve(
         supervisor.set_journal(journal.clone());
     }
     let control = supervisor.control(Some(inbox.orders.clone()));
-    let control_server =
+    let mut control_server =
         ControlServer::start(&options.control, control.clone()).map_err(|error| match error {
             ha_stack::Error::File { .. } => format!("the control socket cannot be made: {error}").into(),
             _ => Box::<dyn Error>::from(error),
         })?;
-    let http_server = options
+    let mut http_server = options
         .http
         .map(|address| HttpServer::start(address, control))
         .transpose()?;
@@ -139,7 +139,14 @@ fn serve(
                 tracing::error!("the election does not answer: the program is started anew");
                 begin_anew();
             }
-            supervisor.tend();
+            if !supervisor.tend() {
+                tracing::error!("the program is started anew");
+                begin_anew();
+            }
+            control_server.tend();
+            if let Some(server) = &mut http_server {
+                server.tend();
+            }
             manager.alive();
             next_look = now + interval;
         }

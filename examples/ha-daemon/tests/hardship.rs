@@ -373,12 +373,21 @@ fn the_service_manager_is_told_what_goes_on() {
 fn what_is_stuck_is_replaced() {
     let Pair { first, second } = Pair::new();
     let file = "vrrp_track_file load {\n file /run/load\n}\n";
-    let tracked = " track_file {\n  load weight 1\n }\n";
+    let tracked = " track_file {\n  load weight 1\n }\n notify /run/notify.sh\n";
     for (host, priority) in [(&first, 200), (&second, 100)] {
+        host.write_program("/run/notify.sh", "#!/bin/sh\necho \"$3\" >> /run/told\n");
         let text = format!("{file}{}", instance("STAYS", WATCHED, priority, VIP, tracked));
         host.write(CONFIG, &text);
     }
-    let run = ["run", "--config", CONFIG, "-p", "/run/daemon.pid"];
+    let run = [
+        "run",
+        "--config",
+        CONFIG,
+        "-p",
+        "/run/daemon.pid",
+        "--http",
+        "127.0.0.1:9112",
+    ];
     let watched = [&["WATCHDOG_USEC=2000000", OURS], &run[..]].concat();
     let mut daemon = first.start("env", &watched).becoming("ha-daemon");
     let _rival = second.start(OURS, &run);
@@ -392,12 +401,32 @@ fn what_is_stuck_is_replaced() {
         status["virtual_routers"][0].clone()
     };
     let since = router()["since"].clone();
-    failover_lab::freeze::freeze(daemon.thread("files")).unwrap();
+    for part in ["files", "control", "http", "notify-scripts"] {
+        failover_lab::freeze::freeze(daemon.thread(part)).unwrap();
+    }
     first.write("/run/load", "7\n");
+    // Answered by others than those that are stuck.
+    let page = ["--silent", "--max-time", "60", "http://127.0.0.1:9112/healthz"];
+    assert_eq!(first.run("curl", &page), (Some(0), "alive\n".to_owned()));
     until("another to read the file", || {
         router()["effective_priority"] == 207
     });
     assert_eq!(router()["since"], since, "the election did not notice");
+    let scripts = |wanted: &str| {
+        until("a notification script to run", || {
+            first
+                .read("/run/told")
+                .lines()
+                .last()
+                .is_some_and(|line| line == wanted)
+        });
+    };
+    scripts("MASTER");
+    ask(&first, &["failover", "STAYS"]);
+    scripts("BACKUP");
+    until("the other to have it", || second.holds(VIP));
+    ask(&second, &["failover", "STAYS"]);
+    until("it to be back", || first.holds(VIP) && !second.holds(VIP));
 
     let number = first.read("/run/daemon.pid");
     let stuck = daemon.thread("vrrp");

@@ -9,14 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::net::sockopt::socket_peercred;
 
+use crate::children::Waker;
 use crate::control::{Control, LONGEST_REQUEST, Request, Response};
 use crate::error::Error;
 use crate::persist::persist;
+use crate::pulse::{Patience, Pulse};
 
 /// Listens on a control socket and answers from a thread per client.
 ///
@@ -24,10 +28,32 @@ use crate::persist::persist;
 /// removes the socket; whoever has asked something is answered first, and clients that wait for events are let go.
 pub struct ControlServer {
     path: PathBuf,
-    stop: Arc<AtomicBool>,
-    answers: Arc<Answers>,
+    shared: Arc<Shared>,
+    door: Door,
+    patience: Patience,
     /// Held for as long as the server lives: it is what a second instance finds taken.
     _lock: File,
+}
+
+/// What the threads of a server share.
+struct Shared {
+    listener: UnixListener,
+    control: Arc<dyn Control>,
+    stop: AtomicBool,
+    answers: Answers,
+    clients: Arc<AtomicUsize>,
+}
+
+/// The thread that takes clients in.
+struct Door {
+    thread: JoinHandle<()>,
+    signals: Arc<Signals>,
+}
+
+struct Signals {
+    waker: Waker,
+    pulse: Pulse,
+    stop: AtomicBool,
 }
 
 impl ControlServer {
@@ -46,35 +72,82 @@ impl ControlServer {
             Err(Taken::ByAnother) => return Err(Error::AlreadyRunning { path }),
             Err(Taken::Failed(source)) => return Err(Error::File { path, source }),
         };
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let answers = Arc::new(Answers::default());
-        let counted = Arc::clone(&answers);
-        std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || {
-                persist("the control socket", || {
-                    accept(&listener, &control, &stopped, &counted);
-                });
-            })
-            .map_err(Error::system("cannot start a thread for the control socket"))?;
+        let shared = Arc::new(Shared {
+            listener,
+            control,
+            stop: AtomicBool::new(false),
+            answers: Answers::default(),
+            clients: Arc::default(),
+        });
         Ok(Self {
             path,
-            stop,
-            answers,
+            door: Door::open(&shared)?,
+            shared,
+            patience: Patience::default(),
             _lock: lock,
         })
+    }
+
+    /// Looks after the thread that takes clients in, and puts another in its place if it is dead or has been stuck for ten seconds;
+    /// the log has it. To be called every few seconds.
+    pub fn tend(&mut self) {
+        let Some(since) = self.patience.look(self.door.has_moved()) else {
+            return;
+        };
+        match Door::open(&self.shared) {
+            Ok(fresh) => {
+                tracing::error!(
+                    what = "the control socket",
+                    ?since,
+                    "the thread of this is stuck: another takes its place"
+                );
+                std::mem::replace(&mut self.door, fresh).signals.end();
+                self.patience.renew();
+            }
+            Err(error) => {
+                tracing::error!(what = "the control socket", %error, "the thread of this is stuck, and there is no other");
+            }
+        }
     }
 }
 
 impl Drop for ControlServer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
-        let _ = UnixStream::connect(&self.path);
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.door.signals.end();
         let _ = std::fs::remove_file(&self.path);
         // The process may end next, and whoever asked it to waits for the answer.
-        self.answers.wait();
+        self.shared.answers.wait();
+    }
+}
+
+impl Door {
+    fn open(shared: &Arc<Shared>) -> Result<Self, Error> {
+        let signals = Arc::new(Signals {
+            waker: Waker::new().map_err(Error::system("cannot make an event descriptor"))?,
+            pulse: Pulse::default(),
+            stop: AtomicBool::new(false),
+        });
+        let (shared, of_thread) = (Arc::clone(shared), Arc::clone(&signals));
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || persist("the control socket", || accept(&shared, &of_thread)))
+            .map_err(Error::system("cannot start a thread for the control socket"))?;
+        Ok(Self { thread, signals })
+    }
+
+    fn has_moved(&self) -> bool {
+        let has_answered = self.signals.pulse.has_answered();
+        self.signals.waker.wake();
+        has_answered && !self.thread.is_finished()
+    }
+}
+
+impl Signals {
+    /// Not waited for: the thread may be stuck.
+    fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.waker.wake();
     }
 }
 
@@ -115,6 +188,7 @@ fn take(path: &Path) -> Result<(File, UnixListener), Taken> {
     let draft = beside(path, "new");
     let _ = std::fs::remove_file(&draft);
     let listener = UnixListener::bind(&draft)?;
+    listener.set_nonblocking(true)?;
     std::fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
     std::fs::rename(&draft, path)?;
     Ok((lock, listener))
@@ -127,20 +201,22 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn accept(
-    listener: &UnixListener,
-    control: &Arc<dyn Control>,
-    stop: &Arc<AtomicBool>,
-    answers: &Arc<Answers>,
-) {
-    let clients = Arc::new(AtomicUsize::new(0));
+fn accept(shared: &Arc<Shared>, signals: &Signals) {
     loop {
-        let stream = listener.accept();
-        if stop.load(Ordering::Relaxed) {
+        signals.pulse.answer();
+        if signals.stop.load(Ordering::Relaxed) {
             return;
         }
-        let stream = match stream {
+        let mut descriptors = [
+            signals.waker.poll_descriptor(),
+            PollFd::new(&shared.listener, PollFlags::IN),
+        ];
+        // However it ends, both are looked at.
+        let _ = poll(&mut descriptors, None);
+        signals.waker.clear();
+        let stream = match shared.listener.accept() {
             Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => {
                 // Out of descriptors, most likely: others have to give some back first.
                 tracing::warn!(%error, "cannot take a client of the control socket");
@@ -151,16 +227,15 @@ fn accept(
         if !is_allowed(&stream) {
             continue;
         }
-        let Some(place) = Place::take(&clients) else {
+        let Some(place) = Place::take(&shared.clients) else {
             let _ = answer(&stream, &Response::Error("too many clients at once".to_owned()));
             continue;
         };
-        let control = Arc::clone(control);
-        let (stop, answers) = (Arc::clone(stop), Arc::clone(answers));
+        let shared = Arc::clone(shared);
         let spawned = std::thread::Builder::new()
             .name("control-client".to_owned())
             .spawn(move || {
-                if let Err(error) = serve(&stream, control.as_ref(), &stop, &answers) {
+                if let Err(error) = serve(&stream, &shared) {
                     tracing::debug!(%error, "a client of the control socket went away");
                 }
                 drop(place);
@@ -188,7 +263,8 @@ fn is_allowed(stream: &UnixStream) -> bool {
     }
 }
 
-fn serve(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool, answers: &Answers) -> io::Result<()> {
+fn serve(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
+    let control = shared.control.as_ref();
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(IDLE))?;
     stream.set_write_timeout(Some(SLOW))?;
@@ -207,9 +283,9 @@ fn serve(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool, answers:
         }
         let request = serde_json::from_slice(&line);
         if let Ok(Request::Watch) = request {
-            return watch(stream, control, stop);
+            return watch(stream, control, &shared.stop);
         }
-        let _pending = answers.begin();
+        let _pending = shared.answers.begin();
         match request {
             Ok(Request::Status) => answer(stream, &Response::Status(Box::new(control.status())))?,
             Ok(request) => answer(stream, &control.execute(request))?,
@@ -244,7 +320,6 @@ fn watch(stream: &UnixStream, control: &dyn Control, stop: &AtomicBool) -> io::R
 
 /// Whether the client has hung up: a client that watches says nothing more.
 fn is_gone(stream: &UnixStream) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut descriptors = [PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
     let now = Timespec {
         tv_sec: 0,

@@ -541,13 +541,14 @@ impl Replay {
             };
             let seat = self.seats.get(&id);
             let name = seat.map(|seat| Arc::clone(&seat.name));
-            let (is_change, is_move) = match event {
-                Event::StateChanged { from, to, reason } => (
+            let (is_change, is_move) = if let Event::StateChanged { from, to, reason } = event {
+                let is_still_active = seat.is_some_and(|seat| seat.is_still_active(reason));
+                (
                     true,
-                    (from == State::Active || to == State::Active)
-                        && !seat.is_some_and(|seat| seat.is_still_active(reason)),
-                ),
-                _ => (false, false),
+                    (from == State::Active || to == State::Active) && !is_still_active,
+                )
+            } else {
+                (false, false)
             };
             self.push(name, text, is_change, is_move);
         }

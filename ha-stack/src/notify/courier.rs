@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::notify::{Event, EventQueue, Notifier};
 use crate::persist::persist;
+use crate::pulse::{Patience, Pulse};
 
 /// Carries events to one notifier, in order, on a thread of its own.
 ///
@@ -14,6 +15,7 @@ use crate::persist::persist;
 /// [`EventQueue`] says. Dropping the courier tells the thread to end after the event it is busy with.
 pub struct Courier {
     shared: Arc<Shared>,
+    patience: Mutex<Patience>,
 }
 
 impl Courier {
@@ -33,13 +35,42 @@ impl Courier {
                 stop: false,
             }),
             changed: Condvar::new(),
+            pulse: Pulse::default(),
         });
         let worker = Arc::clone(&shared);
         std::thread::Builder::new()
             .name(format!("notify-{name}"))
             .spawn(move || persist(name, || worker.deliver(name, &mut notifier)))
             .map_err(Error::system("cannot start a thread for notifications"))?;
-        Ok(Self { shared })
+        Ok(Self {
+            shared,
+            patience: Mutex::new(Patience::new(PATIENCE)),
+        })
+    }
+
+    /// A look at the thread. Returns for how long it has been stuck with one event, or dead, once that is too long.
+    pub(crate) fn look(&self) -> Option<Duration> {
+        let has_answered = self.shared.pulse.has_answered();
+        self.shared.changed.notify_all();
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        patience.look(has_answered || self.is_closed())
+    }
+
+    /// Takes over what waits for another courier, which gets nothing any more.
+    pub(crate) fn succeed(&self, stuck: &Self) {
+        let mut left = {
+            let mut state = stuck.shared.lock();
+            state.stop = true;
+            std::mem::replace(&mut state.queue, EventQueue::new(0))
+        };
+        while let Some((event, ())) = left.pop() {
+            self.send(event);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_patience(&self, limit: Duration) {
+        *self.patience.lock().unwrap() = Patience::new(limit);
     }
 
     /// Hands over an event.
@@ -98,6 +129,7 @@ impl fmt::Debug for Courier {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    pulse: Pulse,
 }
 
 struct State {
@@ -116,6 +148,7 @@ impl Shared {
         // It may have panicked over an event, which is lost.
         state.busy = false;
         loop {
+            self.pulse.answer();
             if state.stop {
                 self.changed.notify_all();
                 return;
@@ -144,6 +177,9 @@ impl Shared {
         }
     }
 }
+
+/// More than a mail server may take for one mail.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
@@ -203,6 +239,32 @@ mod tests {
         let courier = Courier::start("test", sender, 2).unwrap();
         courier.send(state("VI_1", NotifyState::Stop));
         assert!(!courier.flush(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn one_that_is_stuck_shows_and_another_gets_what_waits() {
+        struct Stuck(mpsc::Receiver<()>, mpsc::Sender<()>);
+        impl Notifier for Stuck {
+            fn notify(&mut self, _: &Event) -> Result<(), Error> {
+                let _ = self.1.send(());
+                let _ = self.0.recv();
+                Ok(())
+            }
+        }
+        let (let_go, held) = mpsc::channel();
+        let (begun, has_begun) = mpsc::channel();
+        let courier = Courier::start("test", Stuck(held, begun), 9).unwrap();
+        courier.set_patience(Duration::ZERO);
+        courier.send(state("VI_1", NotifyState::Backup));
+        has_begun.recv().unwrap();
+        courier.send(state("VI_1", NotifyState::Master));
+        while courier.look().is_none() {}
+        let (sender, receiver) = mpsc::sync_channel(9);
+        let other = Courier::start("test", sender, 9).unwrap();
+        other.succeed(&courier);
+        assert_eq!(receiver.recv().unwrap().kind.word(), "MASTER");
+        assert!(courier.is_closed());
+        drop(let_go);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use crate::command::CommandLine;
 use crate::error::Error;
 use crate::notify::{Event, EventKind, EventQueue, Notifier, NotifyState, Object};
 use crate::persist::persist;
+use crate::pulse::{Patience, Pulse};
 
 /// The scripts of one virtual router, sync group, virtual or real server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +83,13 @@ impl Hooks {
 /// of different objects do not wait for each other. When many events wait they merge as [`EventQueue`] says.
 pub struct ScriptNotifier {
     shared: Arc<Shared>,
+    keeper: Mutex<Keeper>,
+}
+
+/// What looks after the thread.
+struct Keeper {
     thread: Option<JoinHandle<()>>,
+    patience: Patience,
 }
 
 impl ScriptNotifier {
@@ -93,6 +101,10 @@ impl ScriptNotifier {
     pub fn start(patience: Duration, limit: Option<Duration>) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             waker: Waker::new().map_err(Error::system("cannot make an event descriptor"))?,
+            pulse: Pulse::default(),
+            runner: AtomicU64::new(0),
+            patience,
+            limit,
             state: Mutex::new(State {
                 hooks: HashMap::new(),
                 queue: EventQueue::new(CAPACITY),
@@ -100,22 +112,41 @@ impl ScriptNotifier {
                 stop: false,
             }),
         });
-        let mut runner = Runner {
-            shared: Arc::clone(&shared),
-            patience,
-            limit,
-            children: Children::new(),
-            lanes: Vec::new(),
-            next: 0,
-        };
-        let thread = std::thread::Builder::new()
-            .name("notify-scripts".to_owned())
-            .spawn(move || persist("notification scripts", || runner.run()))
-            .map_err(Error::system("cannot start a thread for scripts"))?;
+        let thread = Runner::start(&shared)?;
         Ok(Self {
             shared,
-            thread: Some(thread),
+            keeper: Mutex::new(Keeper {
+                thread: Some(thread),
+                patience: Patience::default(),
+            }),
         })
+    }
+
+    /// Looks after the thread, and puts another in its place if it is stuck or dead: events that wait are its own then, and scripts
+    /// that run are left alone.
+    pub(crate) fn tend(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_alive = keeper.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        let has_answered = self.shared.pulse.has_answered();
+        self.shared.waker.wake();
+        let Some(since) = keeper.patience.look(is_alive && has_answered) else {
+            return;
+        };
+        self.shared.runner.fetch_add(1, Ordering::AcqRel);
+        match Runner::start(&self.shared) {
+            Ok(fresh) => {
+                tracing::error!(
+                    what = "notification scripts",
+                    ?since,
+                    "the thread of this is stuck: another takes its place"
+                );
+                keeper.thread = Some(fresh);
+                keeper.patience.renew();
+            }
+            Err(error) => {
+                tracing::error!(what = "notification scripts", %error, "the thread of this is stuck, and there is no other");
+            }
+        }
     }
 
     /// Replaces the scripts of all objects. Events that wait keep those they came with.
@@ -172,7 +203,8 @@ impl Drop for ScriptNotifier {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.waker.wake();
-        if let Some(thread) = self.thread.take()
+        let keeper = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = keeper.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the thread of the notification scripts ended in a panic");
@@ -188,6 +220,11 @@ impl fmt::Debug for ScriptNotifier {
 
 struct Shared {
     waker: Waker,
+    pulse: Pulse,
+    /// The number of the thread that counts: one that was stuck, and goes on after all, is to end.
+    runner: AtomicU64,
+    patience: Duration,
+    limit: Option<Duration>,
     state: Mutex<State>,
 }
 
@@ -218,19 +255,36 @@ struct Lane {
 
 struct Runner {
     shared: Arc<Shared>,
-    patience: Duration,
-    limit: Option<Duration>,
+    number: u64,
     children: Children<u64>,
     lanes: Vec<Lane>,
     next: u64,
 }
 
 impl Runner {
+    fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>, Error> {
+        let mut runner = Self {
+            shared: Arc::clone(shared),
+            number: shared.runner.load(Ordering::Acquire),
+            children: Children::new(),
+            lanes: Vec::new(),
+            next: 0,
+        };
+        std::thread::Builder::new()
+            .name("notify-scripts".to_owned())
+            .spawn(move || persist("notification scripts", || runner.run()))
+            .map_err(Error::system("cannot start a thread for scripts"))
+    }
+
     fn run(&mut self) {
         loop {
             let now = Instant::now();
             self.enforce(now);
             let mut state = self.shared.lock();
+            if self.shared.runner.load(Ordering::Acquire) != self.number {
+                return;
+            }
+            self.shared.pulse.answer();
             if state.stop {
                 drop(state);
                 self.children.signal(Signal::TERM, |_| true);
@@ -295,11 +349,11 @@ impl Runner {
     fn enforce(&mut self, now: Instant) {
         for lane in &mut self.lanes {
             let age = now.saturating_duration_since(lane.started);
-            if lane.holds && age >= self.patience {
+            if lane.holds && age >= self.shared.patience {
                 tracing::warn!(object = %lane.object, ?age, "a notification script still runs: the next event no longer waits for it");
                 lane.holds = false;
             }
-            if !lane.killed && self.limit.is_some_and(|limit| age >= limit) {
+            if !lane.killed && self.shared.limit.is_some_and(|limit| age >= limit) {
                 tracing::warn!(object = %lane.object, ?age, "a notification script took too long: killed");
                 lane.killed = true;
                 let number = lane.number;
@@ -313,12 +367,12 @@ impl Runner {
             .lanes
             .iter()
             .filter(|lane| lane.holds)
-            .map(|lane| lane.started + self.patience);
+            .map(|lane| lane.started + self.shared.patience);
         let limit = self
             .lanes
             .iter()
             .filter(|lane| !lane.killed)
-            .filter_map(|lane| Some(lane.started + self.limit?));
+            .filter_map(|lane| Some(lane.started + self.shared.limit?));
         patience.chain(limit).min()
     }
 }
@@ -389,7 +443,7 @@ mod tests {
 
     fn with_log(patience: Duration, script: &str) -> (ScriptNotifier, std::path::PathBuf) {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("ha-stack-notify-{}-{number}", std::process::id()));
         let _ = std::fs::remove_file(&log);
         let notifier = ScriptNotifier::start(patience, None).unwrap();
@@ -448,6 +502,22 @@ mod tests {
         notifier.set_hooks([(Object::Instance("a".into()), hooks)].into());
         notifier.send(&state("a", NotifyState::Master));
         assert!(notifier.flush(Duration::from_secs(600)));
+    }
+
+    #[test]
+    fn another_takes_the_place_of_a_thread_that_is_stuck() {
+        let (notifier, log) = with_log(Duration::from_secs(600), r#"echo "$3" >> LOG"#);
+        notifier.keeper.lock().unwrap().patience = Patience::new(Duration::ZERO);
+        let held = notifier.shared.lock();
+        while notifier.shared.runner.load(Ordering::Acquire) == 0 {
+            notifier.tend();
+        }
+        // Both go on, and one of them ends.
+        drop(held);
+        notifier.send(&state("a", NotifyState::Master));
+        assert!(notifier.flush(Duration::from_secs(600)));
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "MASTER\n");
+        std::fs::remove_file(&log).unwrap();
     }
 
     #[test]

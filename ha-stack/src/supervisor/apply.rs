@@ -220,19 +220,23 @@ fn open_fifos(running: &Running, plan: &Plan) -> Result<Vec<(crate::FifoPlan, Ar
             if let Some((_, courier)) = running.fifos.iter().find(|(known, _)| known == wanted) {
                 return Ok((wanted.clone(), Arc::clone(courier)));
             }
-            let mut fifo = FifoNotifier::open(&wanted.path)?
-                .with_priorities(true)
-                .about(wanted.subject);
-            if let Some(owner) = &wanted.owner {
-                fifo = fifo.owned_by(owner)?;
-            }
-            if let Some(reader) = &wanted.reader {
-                fifo = fifo.with_reader(reader)?;
-            }
-            let courier = Courier::start("fifo", fifo, CAPACITY)?;
-            Ok((wanted.clone(), Arc::new(courier)))
+            Ok((wanted.clone(), open_fifo(wanted)?))
         })
         .collect()
+}
+
+pub(crate) fn open_fifo(wanted: &crate::FifoPlan) -> Result<Arc<Courier>, Error> {
+    let mut fifo = FifoNotifier::open(&wanted.path)?
+        .with_priorities(true)
+        .about(wanted.subject);
+    if let Some(owner) = &wanted.owner {
+        fifo = fifo.owned_by(owner)?;
+    }
+    if let Some(reader) = &wanted.reader {
+        fifo = fifo.with_reader(reader)?;
+    }
+    let courier = Courier::start("fifo", fifo, CAPACITY)?;
+    Ok(Arc::new(courier))
 }
 
 #[cfg(feature = "mail")]
@@ -257,16 +261,24 @@ fn mail(running: &Running, plan: &Plan) -> Result<Option<Mail>, Error> {
     {
         return Ok(Some(mail.clone()));
     }
+    Ok(Some(Mail {
+        courier: start_mail(settings, &objects)?,
+        settings: settings.clone(),
+        objects,
+    }))
+}
+
+#[cfg(feature = "mail")]
+pub(crate) fn start_mail(
+    settings: &crate::notify::MailSettings,
+    objects: &HashSet<Object>,
+) -> Result<Arc<Courier>, Error> {
     let notifier = Only {
         objects: objects.clone(),
         faults: settings.faults,
         inner: crate::notify::MailNotifier::new(settings)?,
     };
-    Ok(Some(Mail {
-        settings: settings.clone(),
-        objects,
-        courier: Arc::new(Courier::start("mail", notifier, CAPACITY)?),
-    }))
+    Ok(Arc::new(Courier::start("mail", notifier, CAPACITY)?))
 }
 
 #[cfg(all(feature = "mail", feature = "balance"))]

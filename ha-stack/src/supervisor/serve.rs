@@ -101,7 +101,8 @@ fn of_name(shared: &Shared, name: &str, error: &Error) -> String {
         let groups = running.groups.iter().map(|group| group.name.as_str());
         let mut known: Vec<&str> = groups.chain(routers).take(MOST_NAMED + 1).collect();
         if known.len() > MOST_NAMED {
-            known[MOST_NAMED] = "others";
+            known.truncate(MOST_NAMED);
+            known.push("others");
         }
         if !known.is_empty() {
             text.push_str(&format!("; there are {}", known.join(", ")));

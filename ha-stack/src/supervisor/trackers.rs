@@ -1,12 +1,12 @@
 //! The threads that watch what is tracked, and what is done about one that is stuck or dead.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 
 use vrrp_fsm::TrackStatus;
 
 use crate::error::Error;
 use crate::plan::TrackedObject;
+use crate::pulse::Patience;
 use crate::supervisor::Shared;
 use crate::track::{FileTracker, InterfaceTracker, ProcessTracker, ScriptTracker, Verdict, Watch};
 
@@ -96,11 +96,7 @@ pub(crate) struct Kept<T> {
     tracker: T,
     /// Dropped when the tracker is replaced.
     live: Arc<()>,
-    /// Since when it has not moved, and how often it was looked at since.
-    still: Option<(Instant, u32)>,
-    /// For how long it may not move. Doubled each time, so that whatever makes it stick, a dead disk say, does not cost a thread
-    /// again and again.
-    patience: Duration,
+    patience: Patience,
 }
 
 impl<T: Watch> Kept<T> {
@@ -109,8 +105,7 @@ impl<T: Watch> Kept<T> {
         Ok(Self {
             tracker: start(Arc::downgrade(&live))?,
             live,
-            still: None,
-            patience: PATIENCE,
+            patience: Patience::default(),
         })
     }
 
@@ -119,25 +114,20 @@ impl<T: Watch> Kept<T> {
     }
 
     fn tend(&mut self, what: &str, start: impl FnOnce(Live) -> Result<T, Error>) -> bool {
-        if self.tracker.has_moved() {
-            self.still = None;
+        let Some(since) = self.patience.look(self.tracker.has_moved()) else {
             return false;
-        }
-        let now = Instant::now();
-        let (since, looks) = self.still.map_or((now, 1), |(since, looks)| (since, looks + 1));
-        self.still = Some((since, looks));
-        // It is not its fault if this thread was away for long.
-        if now - since < self.patience || looks < LOOKS {
-            return false;
-        }
+        };
         let live = Arc::new(());
         match start(Arc::downgrade(&live)) {
             Ok(fresh) => {
-                tracing::error!(what, since = ?(now - since), "the thread that watches this is stuck: another takes its place");
+                tracing::error!(
+                    what,
+                    ?since,
+                    "the thread that watches this is stuck: another takes its place"
+                );
                 std::mem::replace(&mut self.tracker, fresh).abandon();
                 self.live = live;
-                self.still = None;
-                self.patience = (self.patience * 2).min(LONGEST);
+                self.patience.renew();
                 true
             }
             Err(error) => {
@@ -148,16 +138,11 @@ impl<T: Watch> Kept<T> {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
-
-const LONGEST: Duration = Duration::from_secs(3600);
-
-const LOOKS: u32 = 3;
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
+    use std::time::Duration;
 
     use super::*;
 
@@ -189,31 +174,20 @@ mod tests {
             })
         };
         let mut kept = Kept::start(fake).unwrap();
-        kept.patience = Duration::ZERO;
-        for _ in 0..LOOKS {
-            assert!(!kept.tend("it", fake));
-        }
-        moves.set(false);
-        let live = kept.get().live.clone();
-        for _ in 1..LOOKS {
-            assert!(!kept.tend("it", fake));
-        }
-        // A look at which it moves counts for all.
-        moves.set(true);
+        kept.patience = Patience::new(Duration::ZERO);
         assert!(!kept.tend("it", fake));
         moves.set(false);
-        for _ in 1..LOOKS {
-            assert!(!kept.tend("it", fake));
+        let live = kept.get().live.clone();
+        while !kept.tend("it", fake) {
+            assert!(live.upgrade().is_some());
         }
-        assert!(live.upgrade().is_some());
-        assert!(kept.tend("it", fake));
         assert_eq!(abandoned.get(), 1);
         assert!(live.upgrade().is_none());
         assert!(kept.get().live.upgrade().is_some());
     }
 
     #[test]
-    fn it_stays_until_there_is_another_and_is_not_replaced_too_soon() {
+    fn it_stays_until_there_is_another() {
         let fake = |live| {
             Ok(Fake {
                 moves: Rc::default(),
@@ -222,11 +196,10 @@ mod tests {
             })
         };
         let mut kept = Kept::start(fake).unwrap();
-        for _ in 0..2 * LOOKS {
-            assert!(!kept.tend("it", fake));
+        kept.patience = Patience::new(Duration::ZERO);
+        for _ in 0..9 {
+            assert!(!kept.tend("it", |_| Err(Error::UnknownName)));
         }
-        kept.patience = Duration::ZERO;
-        assert!(!kept.tend("it", |_| Err(Error::UnknownName)));
         assert!(kept.get().live.upgrade().is_some());
     }
 }

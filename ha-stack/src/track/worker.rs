@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use crate::children::Waker;
 use crate::error::Error;
+use crate::pulse::Pulse;
 
 /// A tracker, as whoever looks after it sees it.
 pub(crate) trait Watch {
@@ -25,6 +26,7 @@ pub(super) struct Worker<T> {
 pub(super) struct Inbox<T> {
     pub(super) waker: Waker,
     orders: Mutex<Orders<T>>,
+    pulse: Pulse,
 }
 
 /// What the thread was told since it last asked.
@@ -33,8 +35,6 @@ pub(super) struct Orders<T> {
     pub(super) wanted: Option<Vec<T>>,
     /// To end.
     pub(super) stop: bool,
-    /// Whether it is asked for a sign of life, which is to take this.
-    asked: bool,
 }
 
 impl<T: Send + 'static> Worker<T> {
@@ -46,6 +46,7 @@ impl<T: Send + 'static> Worker<T> {
         let inbox = Arc::new(Inbox {
             waker: Waker::new().map_err(Error::system("cannot make an event descriptor"))?,
             orders: Mutex::default(),
+            pulse: Pulse::default(),
         });
         let of_thread = Arc::clone(&inbox);
         let thread = std::thread::Builder::new()
@@ -67,12 +68,10 @@ impl<T> Worker<T> {
 
     /// Whether the thread runs and has done something since this was called last.
     pub(super) fn has_moved(&self) -> bool {
-        let mut moved = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
-        self.inbox.tell(|orders| {
-            moved &= !orders.asked;
-            orders.asked = true;
-        });
-        moved
+        let is_alive = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        let has_answered = self.inbox.pulse.has_answered();
+        self.inbox.waker.wake();
+        is_alive && has_answered
     }
 
     /// Lets go of a thread that may never end. If it goes on after all, it finds that it is to end.
@@ -94,8 +93,9 @@ impl<T> Drop for Worker<T> {
 }
 
 impl<T> Inbox<T> {
-    /// What was told since the last call.
+    /// What was told since the last call. A sign of life, too.
     pub(super) fn take(&self) -> Orders<T> {
+        self.pulse.answer();
         std::mem::take(&mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -110,7 +110,6 @@ impl<T> Default for Orders<T> {
         Self {
             wanted: None,
             stop: false,
-            asked: false,
         }
     }
 }
