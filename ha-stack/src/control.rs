@@ -7,7 +7,7 @@
 //! | `{"command":"reload"}`, `{"command":"stop"}` | `{"changes":["…"]}` or `{"error":"…"}` |
 //! | `{"command":"failover","name":"VI_1"}` | the same |
 //! | `{"command":"priority","name":"VI_1","priority":90}` | the same |
-//! | `{"command":"server","virtual_server":"10.1.10.7:80","real_server":"10.1.10.11:80","action":"drain"}` | the same; the actions are `add`, `remove`, `drain`, `enable`, `disable`, and `weight` with a number in `weight` |
+//! | `{"command":"server","virtual_server":"10.1.10.7:80","real_server":"10.1.10.11:80","action":"drain"}` | the same; the actions are `add`, `remove`, `drain`, `enable`, `disable`, and `weight` with a number in `weight`; `drain` may have a `deadline` in seconds |
 
 mod client;
 mod server;
@@ -74,7 +74,11 @@ pub enum ServerAction {
         weight: u32,
     },
     /// No new connections.
-    Drain,
+    Drain {
+        /// After so many seconds, or once it has no connection, it is taken out, and the connections that it has end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<u32>,
+    },
     /// Undoes the other orders.
     Enable,
     /// Taken out as if it had failed.

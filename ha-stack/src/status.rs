@@ -172,7 +172,8 @@ pub struct RealServerStatus {
     pub effective_weight: i64,
     /// `up` or `down`.
     pub state: String,
-    /// What an operator ordered: `drain`, `disable`, `weight` and a number.
+    /// What an operator ordered: `drain`, `disable`, `weight` and a number. A drain with a deadline is `drain, N s left`,
+    /// then `drained in N s, connections cut off: N`.
     #[serde(default)]
     pub order: Option<String>,
     /// Its checks.

@@ -219,7 +219,7 @@ fn operators_drain_reweigh_add_and_remove() {
         }
     };
     assert_eq!(
-        order("10.0.1.1", ServerAction::Drain),
+        order("10.0.1.1", ServerAction::Drain { deadline: None }),
         "10.0.0.100:80: 10.0.1.1:80 gets weight 0 instead of 1"
     );
     assert_eq!(
@@ -232,8 +232,11 @@ fn operators_drain_reweigh_add_and_remove() {
         status.virtual_servers[0].real_servers[0].order.as_deref(),
         Some("drain")
     );
-    assert!(order("10.0.1.9", ServerAction::Drain).starts_with("error: 10.0.0.100:80 has no real server at"));
-    assert!(order("x", ServerAction::Drain).starts_with("error: `x` is no address"));
+    assert!(
+        order("10.0.1.9", ServerAction::Drain { deadline: None })
+            .starts_with("error: 10.0.0.100:80 has no real server at")
+    );
+    assert!(order("x", ServerAction::Drain { deadline: None }).starts_with("error: `x` is no address"));
     // The checks of the first are external ones that report nothing: it waits for them.
     assert_eq!(
         order("10.0.1.9:80", ServerAction::Add),

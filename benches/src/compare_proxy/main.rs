@@ -208,6 +208,7 @@ fn ours() -> Result<()> {
         persistence: None,
         proxy_protocol: None,
         absent: Vec::new(),
+        cut: Vec::new(),
         real_servers: reals()
             .map(|address| DesiredReal {
                 address,

@@ -1,12 +1,14 @@
 //! `ha-daemon server`: what real servers do, and changing it.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Subcommand;
 use ha_stack::{RealServerStatus, Request, Response, ServerAction, TrafficStatus, VirtualServerStatus};
 
 use crate::ControlOption;
-use crate::client::{ask, connect, fail, line};
+use crate::client::{ask, connect, fail, line, write_lines};
 
 /// What is done with servers.
 #[derive(Subcommand)]
@@ -31,7 +33,13 @@ pub(crate) enum Action {
         servers: Servers,
     },
     /// No new connections; those that are there stay
-    Drain(Servers),
+    Drain {
+        /// Take it out after so many seconds, or once it has no connection; cut off those it has then, and say how many
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=604_800))]
+        deadline: Option<u32>,
+        #[command(flatten)]
+        servers: Servers,
+    },
     /// Undo drain, disable and weight
     Enable(Servers),
     /// Take a real server out as if it had failed
@@ -58,17 +66,62 @@ pub(crate) fn run(action: Action) -> ExitCode {
         Action::Add(servers) => (servers, ServerAction::Add),
         Action::Remove(servers) => (servers, ServerAction::Remove),
         Action::Weight { weight, servers } => (servers, ServerAction::Weight { weight }),
-        Action::Drain(servers) => (servers, ServerAction::Drain),
+        Action::Drain { deadline, servers } => (servers, ServerAction::Drain { deadline }),
         Action::Enable(servers) => (servers, ServerAction::Enable),
         Action::Disable(servers) => (servers, ServerAction::Disable),
     };
     let request = Request::Server {
-        virtual_server: servers.virtual_server,
-        real_server: servers.real_server,
+        virtual_server: servers.virtual_server.clone(),
+        real_server: servers.real_server.clone(),
         action,
     };
-    ask(&servers.control.control, &request)
+    let done = ask(&servers.control.control, &request);
+    match action {
+        ServerAction::Drain { deadline: Some(_) } if done == ExitCode::SUCCESS => drained(&servers),
+        _ => done,
+    }
 }
+
+/// Waits for the end of a drain, and says what came of it. It ends without us, too.
+fn drained(servers: &Servers) -> ExitCode {
+    let mut client = match connect(&servers.control.control) {
+        Ok(client) => client,
+        Err(error) => return fail(&error),
+    };
+    loop {
+        let status = match client.ask(&Request::Status) {
+            Ok(Response::Status(status)) => status,
+            Ok(Response::Error(error)) => return fail(&error),
+            Ok(_) => return fail("the daemon answered something else"),
+            Err(error) => return fail(&error.to_string()),
+        };
+        let server = status.virtual_servers.iter();
+        let mut reals = server
+            .filter(|server| server.name == servers.virtual_server)
+            .flat_map(|server| &server.real_servers);
+        let real = reals.find(|real| {
+            let ip = real
+                .address
+                .parse()
+                .map(|address: SocketAddr| address.ip().to_string());
+            real.address == servers.real_server || ip.is_ok_and(|ip| ip == servers.real_server)
+        });
+        let order = real.and_then(|real| real.order.as_deref()).unwrap_or_default();
+        if order.starts_with("drained ") {
+            return write_lines(&[format!(
+                "{}: {} {order}",
+                servers.virtual_server, servers.real_server
+            )]);
+        }
+        if !order.starts_with("drain, ") {
+            return fail("it drains no more: somebody gave another order, or it was taken out");
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// How often it is looked whether a drain is over.
+const LOOK: Duration = Duration::from_millis(500);
 
 fn list(control: &ControlOption, wanted: Option<&str>) -> ExitCode {
     let mut client = match connect(&control.control) {

@@ -168,6 +168,8 @@ impl Balancer {
         let unknown = |server: &Server| match order {
             ServerOrder::Add => Error::UnknownServer(format!("{} has {real} already", server.plan.name)),
             ServerOrder::Drain
+            | ServerOrder::DrainFor(_)
+            | ServerOrder::Cut
             | ServerOrder::Disable
             | ServerOrder::Enable
             | ServerOrder::Weight(_)

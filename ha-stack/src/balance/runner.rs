@@ -120,6 +120,7 @@ impl Runner {
             };
             told.extend(state.aim_checks(&[place], gone, &HashSet::new()));
         }
+        state.end_drains(Instant::now());
         let after = weight(&state);
         state.refused.clear();
         state.apply(Extent::Changed);
@@ -127,9 +128,12 @@ impl Runner {
             (None, None) => match order {
                 ServerOrder::Add => "is added, and serves once its checks pass".to_owned(),
                 ServerOrder::Remove => "is removed".to_owned(),
-                ServerOrder::Drain | ServerOrder::Disable | ServerOrder::Enable | ServerOrder::Weight(_) => {
-                    "stays out of the table".to_owned()
-                }
+                ServerOrder::Drain
+                | ServerOrder::DrainFor(_)
+                | ServerOrder::Cut
+                | ServerOrder::Disable
+                | ServerOrder::Enable
+                | ServerOrder::Weight(_) => "stays out of the table".to_owned(),
             },
             (None, Some(weight)) => format!("is put into the table with weight {weight}"),
             (Some(_), None) if order == ServerOrder::Remove => {
@@ -140,6 +144,7 @@ impl Runner {
             (Some(before), Some(after)) => format!("gets weight {after} instead of {before}"),
         };
         let mut lines = vec![format!("{server}: {address} {done}")];
+        lines.extend(state.drain(server, address).map(|drain| drain.to_string()));
         lines.extend(state.refused.iter().map(|line| format!("refused: {line}")));
         self.core.tell(&state, told);
         Ok(lines)
@@ -265,7 +270,7 @@ impl Core {
             next_turn = now + SHORT;
             let mut state = self.lock();
             let told = state.suspend();
-            if !told.is_empty() {
+            if state.end_drains(now) || !told.is_empty() {
                 state.apply(Extent::Changed);
                 self.tell(&state, told);
             }

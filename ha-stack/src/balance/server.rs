@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use healthcheck::{Policy, Quorum, Start};
 
@@ -16,6 +17,10 @@ use crate::data_plane::{DesiredReal, DesiredServer, Forwarding, Front};
 pub enum ServerOrder {
     /// No new connections; those that are there stay. It does not count for the quorum.
     Drain,
+    /// As [`Drain`](Self::Drain), for so long at most: then, or once it has no connection, [`Cut`](Self::Cut).
+    DrainFor(Duration),
+    /// Taken out, and the connections that it has end.
+    Cut,
     /// Taken out as if it had failed.
     Disable,
     /// Back to what the configuration and the checks say: undoes every other order.
@@ -35,6 +40,8 @@ pub(crate) enum Standing {
     Enabled,
     Draining,
     Disabled,
+    /// Out, with no regard to the connections it has.
+    Cut,
 }
 
 #[derive(Clone, Debug)]
@@ -200,7 +207,10 @@ impl Server {
                 }
                 self.find_places();
             }
-            ServerOrder::Drain => self.real_mut(address)?.standing = Standing::Draining,
+            ServerOrder::Drain | ServerOrder::DrainFor(_) => {
+                self.real_mut(address)?.standing = Standing::Draining;
+            }
+            ServerOrder::Cut => self.real_mut(address)?.standing = Standing::Cut,
             ServerOrder::Disable => self.real_mut(address)?.standing = Standing::Disabled,
             ServerOrder::Weight(weight) => self.real_mut(address)?.ordered_weight = Some(weight),
             ServerOrder::Enable => {
@@ -249,6 +259,7 @@ impl Server {
                 proxy_protocol: self.plan.proxy_protocol,
                 real_servers: self.row(front),
                 absent: self.absent(front),
+                cut: self.cut(front),
             });
             fronts.map(Arc::new).collect()
         })
@@ -313,10 +324,18 @@ impl Server {
             .collect()
     }
 
+    /// Those of them whose connections end.
+    fn cut(&self, front: &Front) -> Vec<SocketAddr> {
+        let cut = self.reals.iter().filter(|real| real.standing == Standing::Cut);
+        cut.map(|real| at_front(real.plan.address, real.plan.forwarding, front))
+            .collect()
+    }
+
     /// The weight that a real server has in the table now; `None` if it is not in it.
     pub(crate) fn table_weight(&self, real: &Real) -> Option<u32> {
         let out = real.plan.inhibit.then_some(0);
         match (real.up, real.standing) {
+            (_, Standing::Cut) => None,
             (false, _) | (true, Standing::Disabled) => out,
             (true, Standing::Draining) => Some(0),
             (true, Standing::Enabled) if self.is_sorry() => out,

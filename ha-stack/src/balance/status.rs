@@ -34,7 +34,12 @@ pub(crate) fn statuses(state: &mut State) -> Vec<VirtualServerStatus> {
             let reals = server.reals.iter().map(|real| {
                 let key = (Arc::clone(&server.plan.name), real.plan.address);
                 let checked = state.checker.as_ref().and_then(|checker| checker.status(&key));
-                real_status(server, real, checked.as_ref(), find(&carried, real.plan.address))
+                let drain = state.drain(&server.plan.name, real.plan.address);
+                let drain = drain.map(ToString::to_string);
+                let mut status =
+                    real_status(server, real, checked.as_ref(), find(&carried, real.plan.address));
+                status.order = drain.or(status.order);
+                status
             });
             VirtualServerStatus {
                 name: server.plan.name.to_string(),
@@ -88,7 +93,7 @@ fn real_status(
         },
         order: match real.standing {
             Standing::Draining => Some("drain".to_owned()),
-            Standing::Disabled => Some("disable".to_owned()),
+            Standing::Disabled | Standing::Cut => Some("disable".to_owned()),
             Standing::Enabled => real.ordered_weight.map(|weight| format!("weight {weight}")),
         },
         checks: checks.collect(),
@@ -105,6 +110,24 @@ fn last_error(status: &Checked) -> Option<String> {
         (None, Some(cause)) => Some(cause.to_string()),
         (None, None) => None,
     }
+}
+
+/// How many connections a real server has. The kernel counts as inactive what is about to end, and all that is UDP.
+pub(crate) fn open_connections(server: &Server, real: SocketAddr, counters: &[ServerCounters]) -> u64 {
+    let fronts = counters
+        .iter()
+        .filter(|each| server.plan.fronts.contains(&each.front));
+    let rows = fronts.flat_map(|each| each.real_servers.iter().map(move |row| (each.front, row)));
+    rows.filter(|(front, row)| {
+        server
+            .behind(front, row.address)
+            .is_some_and(|it| it.plan.address == real)
+    })
+    .map(|(front, row)| match front.is_udp() {
+        true => row.active.saturating_add(row.inactive),
+        false => row.active,
+    })
+    .sum()
 }
 
 /// The row of a real server; where ports are not changed it stands under the virtual server's.

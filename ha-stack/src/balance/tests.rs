@@ -259,6 +259,27 @@ fn orders_drain_disable_add_and_remove() {
 }
 
 #[test]
+fn who_is_cut_off_is_in_no_table_even_with_inhibit() {
+    let mut wanted = plan(2);
+    wanted
+        .real_servers
+        .iter_mut()
+        .for_each(|real| real.inhibit = true);
+    let (mut balancer, _) = balancer(wanted);
+    balancer.order(VS, address(1), ServerOrder::Drain).unwrap();
+    assert_eq!(rows(&balancer.table()), [(1, 0), (2, 1)]);
+    balancer.order(VS, address(1), ServerOrder::Cut).unwrap();
+    let table = balancer.table();
+    assert_eq!(rows(&table), [(2, 1)]);
+    assert_eq!(table.virtual_servers[0].cut, [address(1)]);
+    assert_eq!(table.virtual_servers[0].absent, [address(1)]);
+    balancer.order(VS, address(1), ServerOrder::Enable).unwrap();
+    let table = balancer.table();
+    assert_eq!(rows(&table), [(1, 1), (2, 1)]);
+    assert_eq!(table.virtual_servers[0].cut, []);
+}
+
+#[test]
 fn a_reload_keeps_what_is_known_and_tells_nothing_again() {
     let (mut balancer, _) = balancer(plan(2));
     verdict(&mut balancer, 1, false);
@@ -326,13 +347,14 @@ fn omega_says_farewell() {
 /// every quorum: what must hold always, holds.
 #[test]
 fn all_short_histories_keep_the_rules() {
-    const STEPS: [(u8, Step); 10] = [
+    const STEPS: [(u8, Step); 11] = [
         (1, Step::Verdict(true)),
         (1, Step::Verdict(false)),
         (2, Step::Verdict(true)),
         (2, Step::Verdict(false)),
         (1, Step::Order(ServerOrder::Drain)),
         (1, Step::Order(ServerOrder::Disable)),
+        (1, Step::Order(ServerOrder::Cut)),
         (1, Step::Order(ServerOrder::Enable)),
         (1, Step::Order(ServerOrder::Weight(0))),
         (2, Step::Order(ServerOrder::Remove)),
@@ -366,7 +388,7 @@ fn all_short_histories_keep_the_rules() {
             }
         }
     }
-    assert_eq!(histories, 12 * 1111);
+    assert_eq!(histories, 12 * (1 + 11 + 121 + 1331));
 }
 
 #[derive(Clone, Copy)]

@@ -44,7 +44,8 @@ use crate::error::Error;
 /// - UDP: a client stays with its real server until nothing has passed for `udp` seconds, 300 if nothing else is said; with
 ///   one-packet scheduling each datagram is scheduled by itself.
 /// - Real servers of weight 0 keep the connections they have. So do those that are taken out, for five minutes
-///   ([`with_farewell`](Self::with_farewell)), and a virtual server that is taken out.
+///   ([`with_farewell`](Self::with_farewell)), unless they are [cut off](DesiredServer::cut), and a virtual server that is
+///   taken out.
 /// - UDP: a client whose real server is taken out and has not answered it gets another one with its next datagram.
 /// - There is a thread for each processor, at most 16. Connections take half of the descriptors that the process may have;
 ///   whoever finds no place waits in the kernel's queue, and of UDP the client that was silent for longest makes room.
@@ -177,7 +178,7 @@ impl ProxyPlane {
                 self.services.entry(server.front).or_insert(service)
             }
         };
-        service.settle(server, self.timeouts, self.office.now(), applied);
+        service.settle(server, self.timeouts, &self.office, applied);
         Ok(())
     }
 
@@ -232,7 +233,7 @@ impl Service {
         &mut self,
         wanted: &DesiredServer,
         timeouts: ConnectionTimeouts,
-        now: u64,
+        office: &Office,
         applied: &mut Applied,
     ) {
         let picking = |server: &DesiredServer| (server.scheduling.clone(), server.persistence.clone());
@@ -270,9 +271,16 @@ impl Service {
             }
             for (address, member) in members.iter_mut() {
                 let stays = wanted.real_servers.iter().any(|real| real.address == *address);
+                if !stays && wanted.cut.contains(address) {
+                    member.peer.retire(Some(office.now()));
+                }
                 if !stays && let Some((id, _)) = member.place.take() {
                     applied.changes += 1;
-                    member.peer.retire(Some(now));
+                    if !wanted.cut.contains(address) {
+                        member
+                            .peer
+                            .retire(Some(office.now().saturating_add(office.farewell)));
+                    }
                     if !is_new {
                         // An identifier of ours is always known.
                         let _ = edits.remove(id);

@@ -46,6 +46,9 @@ pub struct DesiredServer {
     /// Who is known and must not serve: what failed, say, and has no connections worth keeping. Whoever stands in neither
     /// list gets no new connections, and is removed once it has none; where clients stay with their real server, at once.
     pub absent: Vec<SocketAddr>,
+    /// Those of the absent whose connections end now. The kernel cannot end one: it sends nothing more of it to the real
+    /// server.
+    pub cut: Vec<SocketAddr>,
 }
 
 /// One real server that serves now, or that keeps the connections it has (weight 0).

@@ -228,7 +228,10 @@ fn act(
         ServerAction::Add => ServerOrder::Add,
         ServerAction::Remove => ServerOrder::Remove,
         ServerAction::Weight { weight } => ServerOrder::Weight(weight),
-        ServerAction::Drain => ServerOrder::Drain,
+        ServerAction::Drain { deadline: None } => ServerOrder::Drain,
+        ServerAction::Drain {
+            deadline: Some(seconds),
+        } => ServerOrder::DrainFor(Duration::from_secs(seconds.into())),
         ServerAction::Enable => ServerOrder::Enable,
         ServerAction::Disable => ServerOrder::Disable,
     };

@@ -131,6 +131,44 @@ fn virtual_servers_alone_need_no_privilege_of_the_network() {
     assert_eq!(daemon.ask(&["stop"]), "stopped\n");
 }
 
+/// Somebody stays connected until the time is over, and to another real server nobody is.
+fn drain_with_a_deadline(host: &Namespace, daemon: &Daemon<'_>, server: &str) {
+    let drain = |last: u8, seconds: &str| {
+        let real = address(last).to_string();
+        let answer = daemon.ask(&["server", "drain", server, &real, "--deadline", seconds]);
+        let last = answer.lines().last().unwrap_or_default();
+        let last = last.strip_prefix(&format!("{server}: {real} drained in "));
+        let (_, end) = last.and_then(|last| last.split_once(" s, ")).expect(&answer);
+        end.to_owned()
+    };
+    // Alone in the table, it gets the connection.
+    for last in [2, 3] {
+        daemon.ask(&["server", "weight", "0", server, &address(last).to_string()]);
+    }
+    wait_for(host, "a");
+    let mut held = host.run(|| TcpStream::connect(address(100))).unwrap();
+    held.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut name = [0; 2];
+    held.read_exact(&mut name).unwrap();
+    assert_eq!(&name, b"a ");
+    for last in [2, 3] {
+        daemon.ask(&["server", "enable", server, &address(last).to_string()]);
+    }
+    until("no other connection", || {
+        let status = daemon.status();
+        let reals = &status["virtual_servers"][0]["real_servers"];
+        reals[0]["active_connections"] == 1 && reals[1]["active_connections"] == 0
+    });
+    assert_eq!(drain(1, "3"), "connections cut off: 1");
+    let error = held.read(&mut name).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(drain(2, "100000"), "connections cut off: 0");
+    wait_for(host, "c");
+    for last in [1, 2] {
+        daemon.ask(&["server", "enable", server, &address(last).to_string()]);
+    }
+}
+
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn real_servers_leave_return_drain_and_are_added() {
@@ -160,6 +198,8 @@ fn real_servers_leave_return_drain_and_are_added() {
     assert_eq!(answer, format!("{server} changed: {} added\n", address(3)));
     wait_for(host, "bc");
     daemon.ask(&["server", "enable", &server, &address(1).to_string()]);
+    wait_for(host, "abc");
+    drain_with_a_deadline(host, &daemon, &server);
     wait_for(host, "abc");
     let status = daemon.status();
     assert_eq!(status["data_plane"], "proxy");

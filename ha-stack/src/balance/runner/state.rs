@@ -1,8 +1,10 @@
 //! What a runner knows, and what it does with it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use healthcheck::{Checker, Combine, Policy, Start, State as TargetState, TargetSpec};
 
@@ -10,7 +12,8 @@ use crate::balance::balancer::{Balancer, Configured, ServerHappening};
 use crate::balance::found;
 use crate::balance::plan::{BalancePlan, SynchronizationPlan, VirtualServerPlan};
 use crate::balance::runner::Target;
-use crate::balance::server::ServerOrder;
+use crate::balance::server::{ServerOrder, Standing};
+use crate::balance::status::open_connections;
 use crate::data_plane::{DataPlane, Extent, Front, Synchronization};
 use crate::election::Happening;
 use crate::error::Error;
@@ -33,6 +36,17 @@ pub(crate) struct State {
     pub(super) stale: bool,
     /// What it refused last.
     pub(super) refused: Vec<String>,
+    /// The drains that end by themselves.
+    drains: HashMap<Target, Drain>,
+}
+
+/// A drain that ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drain {
+    begin: Instant,
+    end: Instant,
+    /// How long it took, and how many connections were cut off.
+    over: Option<(Duration, u64)>,
 }
 
 impl State {
@@ -48,6 +62,7 @@ impl State {
             taken: false,
             stale: false,
             refused: Vec::new(),
+            drains: HashMap::new(),
         }
     }
 
@@ -80,7 +95,71 @@ impl State {
         order: ServerOrder,
     ) -> Result<Vec<Happening>, Error> {
         let happened = self.balancer.order(server, real, order)?;
+        let target = (Arc::from(server), real);
+        match order {
+            ServerOrder::DrainFor(time) => {
+                let begin = Instant::now();
+                let drain = Drain {
+                    begin,
+                    end: begin.checked_add(time).unwrap_or(begin),
+                    over: None,
+                };
+                self.drains.insert(target, drain);
+            }
+            // Its weight is not what drains it.
+            ServerOrder::Weight(_) => {}
+            ServerOrder::Drain
+            | ServerOrder::Cut
+            | ServerOrder::Disable
+            | ServerOrder::Enable
+            | ServerOrder::Add
+            | ServerOrder::Remove => drop(self.drains.remove(&target)),
+        }
         Ok(said(happened, Some("ordered by an operator".into())).collect())
+    }
+
+    /// Cuts off what has drained, or was given its time. Returns whether there was any.
+    pub(super) fn end_drains(&mut self, now: Instant) -> bool {
+        let is_standing = |state: &Self, (server, real): &Target, standing| {
+            let server = state.balancer.server(server);
+            let real = server.and_then(|server| server.real(*real));
+            real.is_some_and(|real| real.standing == standing)
+        };
+        // A reload may have taken out what was drained.
+        let mut drains = std::mem::take(&mut self.drains);
+        drains.retain(|target, drain| {
+            let standing = match drain.over {
+                None => Standing::Draining,
+                Some(_) => Standing::Cut,
+            };
+            is_standing(self, target, standing)
+        });
+        self.drains = drains;
+        if self.drains.values().all(|drain| drain.over.is_some()) {
+            return false;
+        }
+        // Who cannot be asked has connections, until the time is over.
+        let counters = self.plane.counters().ok();
+        let mut ended = false;
+        for ((server, real), drain) in self.drains.iter_mut().filter(|(_, drain)| drain.over.is_none()) {
+            let open = counters.as_ref().zip(self.balancer.server(server));
+            let open = open.map(|(counters, server)| open_connections(server, *real, counters));
+            if open != Some(0) && now < drain.end {
+                continue;
+            }
+            let cut_off = open.unwrap_or_default();
+            drain.over = Some((now.saturating_duration_since(drain.begin), cut_off));
+            tracing::info!(%server, %real, cut_off, "drained");
+            // It is not news: it served no more.
+            let _ = self.balancer.order(server, *real, ServerOrder::Cut);
+            ended = true;
+        }
+        ended
+    }
+
+    /// The drain of a real server that ends by itself, or has ended.
+    pub(crate) fn drain(&self, server: &str, real: SocketAddr) -> Option<&Drain> {
+        self.drains.get(&(Arc::from(server), real))
     }
 
     /// What is told at the end.
@@ -312,6 +391,21 @@ impl State {
                 "{} has no real server at {ip}; to add one, name its port",
                 server.plan.name
             ))),
+        }
+    }
+}
+
+impl fmt::Display for Drain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.over {
+            None => {
+                let left = self.end.saturating_duration_since(Instant::now());
+                write!(formatter, "drain, {} s left", left.as_millis().div_ceil(1000))
+            }
+            Some((time, cut_off)) => {
+                let time = time.as_secs();
+                write!(formatter, "drained in {time} s, connections cut off: {cut_off}")
+            }
         }
     }
 }

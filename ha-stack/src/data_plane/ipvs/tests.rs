@@ -29,6 +29,7 @@ fn server(front: &str, real_servers: &[(&str, u32)]) -> DesiredServer {
             })
             .collect(),
         absent: Vec::new(),
+        cut: Vec::new(),
     }
 }
 

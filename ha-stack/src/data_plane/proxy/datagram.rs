@@ -248,10 +248,9 @@ impl Session {
     }
 
     /// Whether its time is over: it was silent for too long, or its real server is gone for good.
-    pub(super) fn is_over(&self, office: &Office, now: u64) -> bool {
-        let retired = self.guard.retired();
-        now.saturating_sub(self.touched) >= self.idle
-            || retired.is_some_and(|since| now.saturating_sub(since) >= office.farewell)
+    pub(super) fn is_over(&self, now: u64) -> bool {
+        let is_cut = self.guard.retired().is_some_and(|end| now >= end);
+        is_cut || now.saturating_sub(self.touched) >= self.idle
     }
 }
 

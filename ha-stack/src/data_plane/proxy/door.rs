@@ -172,19 +172,20 @@ impl Peer {
         is_told
     }
 
-    /// It is taken out of the table, or put in again.
-    pub(super) fn retire(&self, since: Option<u64>) {
-        let since = since.map_or(0, |since| since.max(1));
-        self.retired.store(since, Ordering::Relaxed);
-        if since == 0 {
+    /// It is taken out of the table, and its connections end at this time; or it is put in again.
+    pub(super) fn retire(&self, end: Option<u64>) {
+        let end = end.map_or(0, |end| end.max(1));
+        self.retired.store(end, Ordering::Relaxed);
+        if end == 0 {
             self.avoided_until.store(0, Ordering::Relaxed);
         }
     }
 
+    /// When its connections end, if it was taken out.
     pub(super) fn retired(&self) -> Option<u64> {
         match self.retired.load(Ordering::Relaxed) {
             0 => None,
-            since => Some(since),
+            end => Some(end),
         }
     }
 }

@@ -237,8 +237,7 @@ impl Stream {
             State::Connecting(_) | State::Moving => return Fate::Wait,
             State::Connected(_) => {}
         }
-        let retired = self.guard.retired();
-        if retired.is_some_and(|since| now.saturating_sub(since) >= office.farewell) {
+        if self.guard.retired().is_some_and(|end| now >= end) {
             self.reset();
             return Fate::Over;
         }

@@ -60,6 +60,7 @@ fn table(front: SocketAddr, real_servers: &[(SocketAddr, u32)]) -> DesiredTable 
             })
             .collect(),
         absent: Vec::new(),
+        cut: Vec::new(),
     };
     DesiredTable {
         virtual_servers: vec![Arc::new(server)],
@@ -287,6 +288,30 @@ fn connections_through_what_is_taken_out_end_after_a_while_unless_it_comes_back(
     let counters = plane.counters().unwrap().remove(0);
     assert_eq!(counters.real_servers[0].active, 1, "it goes on where it was");
     assert_eq!(finish(kept, b"x"), b"x");
+}
+
+#[test]
+fn connections_of_who_is_cut_off_end_at_once() {
+    let (front, a, b) = (free(), real_server("a"), real_server("b"));
+    let mut plane = ProxyPlane::start(false).unwrap();
+    applied(&mut plane, &table(front, &[(a, 1)]));
+    let (mut cut, _) = connect(front);
+    applied(&mut plane, &table(front, &[(a, 0), (b, 1)]));
+    let kept = connect(front);
+    let mut wanted = table(front, &[(b, 1)]);
+    Arc::make_mut(&mut wanted.virtual_servers[0]).cut = vec![a];
+    applied(&mut plane, &wanted);
+    let error = cut.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(finish(kept, b"x"), b"x");
+    // One that was taken out gently first.
+    let (mut cut, _) = connect(front);
+    applied(&mut plane, &table(front, &[]));
+    let mut wanted = table(front, &[]);
+    Arc::make_mut(&mut wanted.virtual_servers[0]).cut = vec![b];
+    applied(&mut plane, &wanted);
+    let error = cut.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
 #[test]

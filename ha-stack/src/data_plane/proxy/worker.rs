@@ -413,7 +413,7 @@ impl Worker {
             self.serve(key, |stream, office, desk| stream.look(office, now, desk));
         }
         let sessions = self.sessions.iter_mut();
-        let over = sessions.filter(|(_, session)| session.is_over(&self.office, now));
+        let over = sessions.filter(|(_, session)| session.is_over(now));
         let over: Vec<Key> = over.map(|(key, _)| key).collect();
         for key in over {
             self.forget(key);
