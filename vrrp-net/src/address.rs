@@ -37,23 +37,9 @@ impl VirtualAddress {
     /// The address with this prefix length, or `None` when the length does not fit the family (0 to 32, 0 to 128).
     #[must_use]
     pub fn new(address: IpAddr, prefix_len: u8) -> Option<Self> {
-        (prefix_len <= full_length(address)).then_some(Self {
-            address,
+        (prefix_len <= full_length(address)).then(|| Self {
             prefix_len,
-            device: None,
-            label: None,
-            scope: Scope::Global,
-            broadcast: Broadcast::None,
-            peer: None,
-            excluded: false,
-            duplicate_detection: false,
-            home: false,
-            prefix_route: true,
-            preferred: None,
-            virtual_mac: false,
-            manage_temporary: false,
-            autojoin: false,
-            tracked: true,
+            ..Self::host(address)
         })
     }
 
