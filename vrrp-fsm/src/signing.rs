@@ -73,6 +73,9 @@ impl Signing {
 
     /// Accept times up to so many seconds away from ours (`time_window`); with `None` only the order counts
     /// (`anti_replay monotonic`), and no wall clock is needed for receiving.
+    ///
+    /// With a window, hosts whose clocks differ by more do not hear each other, and both become active. Sequences never go back:
+    /// when all clocks are set back, nobody is heard until they show what they had shown, or all hosts begin anew.
     #[must_use]
     pub const fn time_window(mut self, seconds: Option<u32>) -> Self {
         self.window = seconds;

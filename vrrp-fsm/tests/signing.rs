@@ -206,6 +206,77 @@ fn time_of_the_day() {
     assert_eq!(host.send(SECOND).len(), 40);
 }
 
+/// What a sender says never goes back, so one whose clock does stands still in time: it is heard for as long as the window, and
+/// then again when the clocks agree. I15: the election itself does not notice.
+#[test]
+fn a_clock_that_is_set_back_an_hour() {
+    const HOUR: u64 = 3600;
+    let is_stale = |reason| matches!(reason, DiscardReason::Malformed(vrrp_proto::Error::Stale { .. }));
+    let pair = || {
+        let mut peer = Host::signing("10.0.0.2", 200, signing());
+        let mut host = Host::signing("10.0.0.1", 100, signing());
+        let message = peer.send(SECOND);
+        assert!(host.receive(SECOND, &peer.envelope, &message).is_ok());
+        peer.router.handle_wall_clock(at(SECOND), WALL - HOUR, 0);
+        (peer, host)
+    };
+
+    // Only the sender's: within the window nobody notices.
+    let (mut peer, mut host) = pair();
+    let from = peer.envelope;
+    for second in 2..=6 {
+        let message = peer.send(second * SECOND);
+        assert!(host.receive(second * SECOND, &from, &message).is_ok(), "{second}");
+    }
+    let message = peer.send(7 * SECOND);
+    assert!(is_stale(host.refuses(7 * SECOND, &from, &message)));
+    // It does not hear the other either.
+    let message = host.send(7 * SECOND);
+    assert!(is_stale(peer.refuses(7 * SECOND, &host.envelope, &message)));
+    // Put right, all is well at once.
+    peer.router.handle_wall_clock(at(8 * SECOND), WALL + 8, 0);
+    let message = peer.send(8 * SECOND);
+    assert!(host.receive(8 * SECOND, &from, &message).is_ok());
+    let message = host.send(8 * SECOND);
+    assert!(peer.receive(8 * SECOND, &host.envelope, &message).is_ok());
+
+    // Both: what was sent is an hour ahead of the clocks, and has to be waited for.
+    let (mut peer, mut host) = pair();
+    host.router.handle_wall_clock(at(SECOND), WALL - HOUR, 0);
+    for (second, is_heard) in [(2, false), (HOUR - 5, false), (HOUR - 3, true), (HOUR + 60, true)] {
+        let message = peer.send(second * SECOND);
+        match is_heard {
+            true => assert!(host.receive(second * SECOND, &from, &message).is_ok(), "{second}"),
+            false => assert!(
+                is_stale(host.refuses(second * SECOND, &from, &message)),
+                "{second}"
+            ),
+        }
+    }
+    // Unless both begin anew: a sender alone would be taken for a replay.
+    let (_, mut host) = pair();
+    host.router.handle_wall_clock(at(SECOND), WALL - HOUR, 0);
+    let mut peer = Host::signing("10.0.0.2", 200, signing());
+    peer.router.handle_wall_clock(at(SECOND), WALL - HOUR, 0);
+    let message = peer.send(2 * SECOND);
+    let reason = host.refuses(2 * SECOND, &from, &message);
+    assert_eq!(reason, DiscardReason::Malformed(vrrp_proto::Error::Replayed));
+    let mut host = Host::signing("10.0.0.1", 100, signing());
+    host.router.handle_wall_clock(at(SECOND), WALL - HOUR, 0);
+    assert!(host.receive(2 * SECOND, &from, &message).is_ok());
+
+    // Where only the order counts, nobody ever notices.
+    let (mut peer, mut host) = pair();
+    for host in [&mut peer, &mut host] {
+        let by_order = signing().time_window(None);
+        host.router.set_signing(host.id, Some(by_order)).unwrap();
+    }
+    for second in [2, 10, HOUR] {
+        let message = peer.send(second * SECOND);
+        assert!(host.receive(second * SECOND, &from, &message).is_ok(), "{second}");
+    }
+}
+
 /// The steps of a roll-out: each understands the one before and the one after.
 #[test]
 fn modes() {

@@ -489,10 +489,7 @@ fn killed_in_the_middle_of_a_reload_its_successor_makes_it_whole() {
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn whoever_looks_at_keepalived_from_outside_finds_what_it_looks_for() {
-    let Pair {
-        first,
-        second: _second,
-    } = Pair::new();
+    let Pair { first, second } = Pair::new();
     let (_, number) = first.run(OURS, &["--signum=JSON"]);
     assert_eq!(number, "36\n");
     let global = "instance blue\nuse_pid_dir\nglobal_defs {\n process_names\n state_dump_file /run/blue.data\n \
@@ -540,6 +537,41 @@ fn whoever_looks_at_keepalived_from_outside_finds_what_it_looks_for() {
     assert_eq!(ask(&first, &["stop"]), "stopped\n");
     assert_eq!(daemon.wait(), Some(0));
     assert!(!first.path("/run/keepalived/keepalived_blue.pid").exists());
+
+    // The other way: a name and a file of its own, and the instance in the names of the files that have none.
+    let global = "instance red\nglobal_defs {\n process_name vrrp-red\n data_use_instance\n}\n";
+    second.write(
+        CONFIG,
+        &format!("{global}{}", instance("WEB", WATCHED, 100, VIP, "")),
+    );
+    let run = [
+        "TMPDIR=/run",
+        OURS,
+        "run",
+        "--config",
+        CONFIG,
+        "--pid-file",
+        "/run/deep/red.pid",
+    ];
+    let mut daemon = second.start("env", &run).becoming("vrrp-red");
+    until("the address to be there", || second.holds(VIP));
+    assert_eq!(second.run("killall", &["-0", "vrrp-red"]).0, Some(0));
+    let pid = second.read("/run/deep/red.pid");
+    for (signal, file) in [
+        ("-USR1", "keepalived_red.data"),
+        ("-USR2", "keepalived_red.stats"),
+        ("-36", "keepalived_red.json"),
+    ] {
+        // One is written at a time.
+        until(file, || {
+            let (code, text) = second.run("kill", &[signal, pid.trim()]);
+            assert_eq!(code, Some(0), "{text}");
+            !second.read(&format!("/run/{file}")).is_empty()
+        });
+    }
+    assert_eq!(ask(&second, &["stop"]), "stopped\n");
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!second.path("/run/deep/red.pid").exists());
 }
 
 #[test]
