@@ -190,6 +190,9 @@ pub(crate) const fn secs(least: u64, most: u64) -> Range {
     }
 }
 
+/// In milliseconds, 49 days: what has no bound with keepalived, and means never.
+pub(crate) const LONGEST: u64 = 4_294_967_295;
+
 pub(crate) const fn text(what: &'static str) -> Range {
     Range::Text(what)
 }

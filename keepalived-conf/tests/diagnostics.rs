@@ -19,6 +19,61 @@ fn one(text: &str) -> String {
     found.into_iter().next().unwrap()
 }
 
+/// What a virtual server does not do, or not as it reads, is said; keepalived is silent about some of it.
+#[test]
+fn what_a_virtual_server_does_not_do_is_said() {
+    let text = |lines: &str, of_real: &str| {
+        format!(
+            "virtual_server 10.0.0.1 80 {{\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\n{lines}\nreal_server 10.0.0.2 80 {{\n{of_real}\nTCP_CHECK {{\n}}\n}}\n}}\n"
+        )
+    };
+    for (lines, of_real, wanted) in [
+        (
+            "sorry_server fd00::9 80",
+            "",
+            "the sorry server fd00::9 is of another family than the virtual server: there is none",
+        ),
+        ("sh-port", "", "`sh-port` is for `lvs_sched sh`: it is ignored"),
+        (
+            "sorry_server_inhibit",
+            "",
+            "`sorry_server_inhibit` without a `sorry_server` is ignored",
+        ),
+        (
+            "quorum 3\nhysteresis 1",
+            "weight 3",
+            "quorum and hysteresis are 4 together, and all real servers weigh 3: the quorum is never met, from the start on",
+        ),
+        (
+            "quorum 9",
+            "weight 3",
+            "the quorum 9 is more than all real servers together weigh: 3 is taken",
+        ),
+        ("weight 0", "", "0 is outside 1..2147483647"),
+        (
+            "",
+            "weight 0",
+            "no real server has a weight: the quorum is never met",
+        ),
+        (
+            "",
+            "HTTP_GET {\n}",
+            "a check of pages without a `url` checks nothing: it is left out",
+        ),
+        ("", "FILE_CHECK {\ntrack_file none\n}", "no track_file `none`"),
+    ] {
+        let found = one(&text(lines, of_real));
+        assert!(found.ends_with(wanted), "{found}");
+    }
+    for lines in [
+        "delay_loop 86400",
+        "delay_before_retry 7200",
+        "quorum 2\nhysteresis 1\nweight 3",
+    ] {
+        assert_eq!(shown(&read(&text(lines, "")).1), [""; 0], "{lines}");
+    }
+}
+
 #[test]
 fn broken_input_is_an_error_with_its_place() {
     for (text, wanted) in [

@@ -366,19 +366,14 @@ fn udp(context: &mut Context<'_>, check: &UdpCheck) -> Option<Udp> {
 }
 
 fn file(context: &mut Context<'_>, inherited: &Inherited, check: &FileCheck) -> Option<Made> {
-    let Some(name) = &check.track_file else {
-        context.error(check.origin, "a FILE_CHECK without `track_file`");
-        return None;
-    };
-    let known = context
-        .configuration
-        .track_file
-        .iter()
-        .find(|file| file.name == *name);
-    let Some((known, path)) = known.and_then(|known| Some((known, known.file.as_ref()?))) else {
+    // The parser has said that there is none.
+    let name = check.track_file.as_ref()?;
+    let mut files = context.configuration.track_file.iter();
+    let known = files.find(|file| file.name == *name)?;
+    let Some(path) = &known.file else {
         context.error(
             check.origin,
-            format!("FILE_CHECK: there is no track_file `{name}`"),
+            format!("FILE_CHECK: the track_file `{name}` names no file"),
         );
         return None;
     };

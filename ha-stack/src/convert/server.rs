@@ -122,11 +122,21 @@ fn virtual_server(context: &mut Context<'_>, server: &VirtualServer) -> Option<V
             .sorry_server_lvs_method
             .as_ref()
             .or(server.lvs_method.as_ref());
-        plan.sorry_server = Some(SorryServerPlan {
-            address: SocketAddr::new(sorry.address, sorry.port.unwrap_or(0)),
-            forwarding: forwarding(method)?,
-            inhibit: server.sorry_server_inhibit,
-        });
+        let forwarding = forwarding(method)?;
+        // As with keepalived there is none then; the parser has said so where it could.
+        let joins = matches!(forwarding, Forwarding::Tunnel(_));
+        if joins
+            || plan
+                .fronts
+                .iter()
+                .all(|front| front.is_ipv6() == sorry.address.is_ipv6())
+        {
+            plan.sorry_server = Some(SorryServerPlan {
+                address: SocketAddr::new(sorry.address, sorry.port.unwrap_or(0)),
+                forwarding,
+                inhibit: server.sorry_server_inhibit,
+            });
+        }
     }
     let mut places = HashSet::with_capacity(server.real_server.len());
     for real in &server.real_server {
@@ -238,8 +248,8 @@ fn fronts(context: &mut Context<'_>, server: &VirtualServer, transport: Transpor
                     }
                 }
             }
+            // The parser has said that it is empty.
             if fronts.is_empty() {
-                context.error(group.origin, format!("the group `{name}` is empty"));
                 return None;
             }
             Some(fronts)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::command::Command;
 use crate::keyword::{
-    ADDRESS, BOOL, FLAG, INTERFACE, Range, SCRIPT, VITAL, WORD, YES, count, int, secs, text,
+    ADDRESS, BOOL, FLAG, INTERFACE, LONGEST, Range, SCRIPT, VITAL, WORD, YES, count, int, secs, text,
 };
 use crate::macros::{block, words};
 use crate::model::raw::Raw;
@@ -43,11 +43,11 @@ macro_rules! check {
                 /// So many failures in a row are forgiven.
                 retry: Option<u32> = [$($retry),+], crate::keyword::count(0, 4_294_967_295, "attempts"), "1; DNS_CHECK 3", crate::keyword::YES;
                 /// How long after a failure the next attempt begins.
-                delay_before_retry: Option<crate::value::Seconds> = ["delay_before_retry"], crate::keyword::secs(0, 4_294_967), "1 s; HTTP_GET and SSL_GET 3 s; DNS_CHECK `delay_loop`", crate::keyword::YES;
+                delay_before_retry: Option<crate::value::Seconds> = ["delay_before_retry"], crate::keyword::secs(0, crate::keyword::LONGEST), "1 s; HTTP_GET and SSL_GET 3 s; DNS_CHECK `delay_loop`", crate::keyword::YES;
                 /// The first check begins at random within so long.
-                warmup: Option<crate::value::Seconds> = ["warmup"], crate::keyword::secs(0, 4_294_967), "that of the real server", crate::keyword::YES;
+                warmup: Option<crate::value::Seconds> = ["warmup"], crate::keyword::secs(0, crate::keyword::LONGEST), "that of the real server", crate::keyword::YES;
                 /// From one check to the next.
-                delay_loop: Option<crate::value::Seconds> = ["delay_loop"], crate::keyword::secs(1, 4_294_967), "that of the real server", crate::keyword::YES;
+                delay_loop: Option<crate::value::Seconds> = ["delay_loop"], crate::keyword::secs(1, crate::keyword::LONGEST), "that of the real server", crate::keyword::YES;
                 /// Down until it has succeeded.
                 alpha: Option<bool> = ["alpha"], crate::keyword::BOOL, "that of the real server", crate::keyword::YES;
                 /// Logs each failed attempt.
@@ -148,7 +148,7 @@ block! {
         /// The command. Status 0 is success, 1 failure; 2 to 255 are success too where the weight is dynamic.
         misc_path: Option<Command> = ["misc_path"], SCRIPT, "required", VITAL;
         /// After so long it is ended, and has failed.
-        misc_timeout: Option<Seconds> = ["misc_timeout"], secs(1, 4_294_967), "`delay_loop` of the virtual server", YES;
+        misc_timeout: Option<Seconds> = ["misc_timeout"], secs(1, 4_294_000), "`delay_loop` of the virtual server", YES;
         /// The status less two becomes the weight.
         misc_dynamic: bool = ["misc_dynamic"], FLAG, "off", YES;
         /// As whom it is run.
@@ -156,11 +156,11 @@ block! {
         /// So many failures in a row are forgiven.
         retry: Option<u32> = ["retry"], count(0, 4_294_967_295, "attempts"), "0", YES;
         /// How long after a failure the next attempt begins.
-        delay_before_retry: Option<Seconds> = ["delay_before_retry"], secs(0, 4_294_967), "1 s", YES;
+        delay_before_retry: Option<Seconds> = ["delay_before_retry"], secs(0, LONGEST), "1 s", YES;
         /// The first check begins at random within so long.
-        warmup: Option<Seconds> = ["warmup"], secs(0, 4_294_967), "that of the real server", YES;
+        warmup: Option<Seconds> = ["warmup"], secs(0, LONGEST), "that of the real server", YES;
         /// From one check to the next.
-        delay_loop: Option<Seconds> = ["delay_loop"], secs(1, 4_294_967), "that of the real server", YES;
+        delay_loop: Option<Seconds> = ["delay_loop"], secs(1, LONGEST), "that of the real server", YES;
         /// Down until it has succeeded.
         alpha: Option<bool> = ["alpha"], BOOL, "that of the real server", YES;
         /// Logs each failed attempt.

@@ -95,6 +95,19 @@ impl Value for Forwarding {
             );
             return None;
         }
+        if found.tunnel != Some(Tunnel::Gue) && found.port.take().is_some() {
+            reader.push(
+                Diagnostic::warning(words.last(), "only a GUE tunnel has a port: it is left out")
+                    .advice("remove `port`"),
+            );
+        }
+        if found.tunnel == Some(Tunnel::Gre) && found.checksum == Some(TunnelChecksum::Remote) {
+            found.checksum = None;
+            reader.push(
+                Diagnostic::warning(words.last(), "a GRE tunnel has no `remcsum`: it is left out")
+                    .advice("use `csum`"),
+            );
+        }
         Some(found)
     }
 

@@ -86,6 +86,9 @@ impl Value for StatusCodes {
             let (first, last) = word.text.split_once('-').unwrap_or((word.text, word.text));
             match (first.parse::<u16>(), last.parse::<u16>()) {
                 (Ok(first), Ok(last)) if (100..=999).contains(&first) && (first..=999).contains(&last) => {
+                    if last > 599 {
+                        reader.keepalived_objects();
+                    }
                     ranges.push((first, last));
                 }
                 _ => {

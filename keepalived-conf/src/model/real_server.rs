@@ -1,7 +1,7 @@
 //! `real_server`.
 
 use crate::command::Command;
-use crate::keyword::{BOOL, Range, SCRIPT, VITAL, WORD, YES, count, int, no, secs, text};
+use crate::keyword::{BOOL, LONGEST, Range, SCRIPT, VITAL, WORD, YES, count, int, no, secs, text};
 use crate::macros::block;
 use crate::model::checker::{
     BfdCheck, DnsCheck, FileCheck, MiscCheck, PingCheck, SmtpCheck, TcpCheck, UdpCheck,
@@ -36,13 +36,13 @@ block! {
         /// So many failures in a row are forgiven.
         retry: Option<u32> = ["retry"], count(1, 4_294_967_295, "attempts"), "that of the virtual server", YES;
         /// How long after a failure the next attempt begins.
-        delay_before_retry: Option<Seconds> = ["delay_before_retry"], secs(0, 4_294_967), "that of the virtual server", YES;
+        delay_before_retry: Option<Seconds> = ["delay_before_retry"], secs(0, LONGEST), "that of the virtual server", YES;
         /// The first check begins at random within so long.
-        warmup: Option<Seconds> = ["warmup"], secs(0, 4_294_967), "that of the virtual server", YES;
+        warmup: Option<Seconds> = ["warmup"], secs(0, LONGEST), "that of the virtual server", YES;
         /// How long a check waits for an answer.
         connect_timeout: Option<Seconds> = ["connect_timeout"], secs(1, 4_294_967), "that of the virtual server", YES;
         /// From one check to the next.
-        delay_loop: Option<Seconds> = ["delay_loop"], secs(1, 4_294_967), "that of the virtual server", YES;
+        delay_loop: Option<Seconds> = ["delay_loop"], secs(1, LONGEST), "that of the virtual server", YES;
         /// Mails about it.
         smtp_alert: Option<bool> = ["smtp_alert"], BOOL, "that of the virtual server", YES;
         /// The name in HTTP requests of checks.

@@ -3,7 +3,9 @@
 use crate::command::Command;
 use crate::diagnostic::Diagnostic;
 use crate::field::Value;
-use crate::keyword::{BOOL, FLAG, Keyword, Range, SCRIPT, VITAL, WORD, YES, count, int, no, secs, text};
+use crate::keyword::{
+    BOOL, FLAG, Keyword, LONGEST, Range, SCRIPT, VITAL, WORD, YES, count, int, no, secs, text,
+};
 use crate::lexer::Words;
 use crate::macros::{block, words};
 use crate::model::forwarding::Forwarding;
@@ -48,17 +50,17 @@ block! {
         /// `mh`: another real server for one that has weight 0.
         mh_fallback: bool = ["mh-fallback"], FLAG, "off", YES;
         /// From one check to the next.
-        delay_loop: Option<Seconds> = ["delay_loop"], secs(1, 4_294_967), "60 s", YES;
+        delay_loop: Option<Seconds> = ["delay_loop"], secs(1, LONGEST), "60 s", YES;
         /// How long a check waits for an answer.
         connect_timeout: Option<Seconds> = ["connect_timeout"], secs(1, 4_294_967), "5 s", YES;
         /// So many failures in a row are forgiven.
         retry: Option<u32> = ["retry"], count(1, 4_294_967_295, "attempts"), "that of the check", YES;
         /// How long after a failure the next attempt begins.
-        delay_before_retry: Option<Seconds> = ["delay_before_retry"], secs(0, 4_294_967), "that of the check", YES;
+        delay_before_retry: Option<Seconds> = ["delay_before_retry"], secs(0, LONGEST), "that of the check", YES;
         /// The first check begins at random within so long.
-        warmup: Option<Seconds> = ["warmup"], secs(0, 4_294_967), "`delay_loop`", YES;
+        warmup: Option<Seconds> = ["warmup"], secs(0, LONGEST), "`delay_loop`", YES;
         /// The weight of real servers that name none.
-        weight: Option<u32> = ["weight"], int(0, 2_147_483_647), "1", YES;
+        weight: Option<u32> = ["weight"], int(1, 2_147_483_647), "1", YES;
         /// A failed real server gets weight 0 instead of being removed.
         inhibit_on_failure: Option<bool> = ["inhibit_on_failure"], BOOL, "off", YES;
         /// Real servers are down until their checks have succeeded.
@@ -308,7 +310,7 @@ impl Value for Timeouts {
     fn take(words: &mut Words<'_>, keyword: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
         let mut found = Self::default();
         let range = Keyword {
-            range: count(1, 2_678_400, "s"),
+            range: count(0, 2_678_400, "s"),
             ..*keyword
         };
         if words.peek().is_none() {
@@ -316,12 +318,18 @@ impl Value for Timeouts {
             return None;
         }
         while let Some(word) = words.take() {
-            match word.text {
-                "tcp" => found.tcp = u32::take(words, &range, reader),
-                "tcpfin" => found.tcpfin = u32::take(words, &range, reader),
-                "udp" => found.udp = u32::take(words, &range, reader),
-                _ => ignored(word, "is no option of `lvs_timeouts`", reader),
-            }
+            let place = match word.text {
+                "tcp" => &mut found.tcp,
+                "tcpfin" => &mut found.tcpfin,
+                "udp" => &mut found.udp,
+                _ => {
+                    ignored(word, "is no option of `lvs_timeouts`", reader);
+                    reader.keepalived_objects();
+                    continue;
+                }
+            };
+            // Zero, too, leaves it as it is.
+            *place = u32::take(words, &range, reader).filter(|seconds| *seconds > 0);
         }
         (found != Self::default()).then_some(found)
     }

@@ -1,25 +1,30 @@
 //! Virtual and real servers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::diagnostic::{Severity, Verdict};
 use crate::model::configuration::Configuration;
 use crate::model::forwarding::Method;
 use crate::model::real_server::RealServer;
-use crate::model::virtual_server::{VirtualServer, VirtualServerName};
+use crate::model::virtual_server::{Scheduler, VirtualServer, VirtualServerName};
+use crate::model::virtual_server_group::{GroupEntry, VirtualServerGroup};
 use crate::reader::Reader;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader<'_>) {
     let held = held(configuration);
     let groups = configuration.virtual_server_group.iter();
-    let groups = groups.map(|group| group.name.as_str()).collect();
+    let groups = groups.map(|group| (group.name.as_str(), group)).collect();
+    let files = configuration.track_file.iter();
+    let files = files.map(|file| file.name.as_str()).collect();
     let mut unchecked = Vec::new();
     for server in &configuration.virtual_server {
         name(server, configuration, &held, &groups, reader);
-        completeness(server, reader);
+        completeness(server, is_marked(server, &groups), reader);
+        scheduling(server, reader);
+        sorry(server, reader);
         quorum(server, reader);
-        real_servers(server, &mut unchecked, reader);
+        real_servers(server, &files, &mut unchecked, reader);
         duplicates(server, reader);
     }
     without_check(&unchecked, reader);
@@ -29,7 +34,7 @@ fn name(
     server: &VirtualServer,
     configuration: &Configuration,
     held: &HashSet<IpAddr>,
-    groups: &HashSet<&str>,
+    groups: &Groups<'_>,
     reader: &mut Reader<'_>,
 ) {
     match &server.name {
@@ -55,7 +60,17 @@ fn name(
             }
         }
         VirtualServerName::Group(name) => {
-            if !groups.contains(name.as_str()) {
+            let group = groups.get(name.as_str());
+            if let Some(group) = group.filter(|group| group.entries.is_empty()) {
+                reader.at(
+                    group.origin,
+                    "",
+                    Severity::Error,
+                    format!("the group `{name}` is empty"),
+                    "keepalived would go on without its virtual servers",
+                );
+            }
+            if group.is_none() {
                 reader.at(
                     server.origin,
                     "",
@@ -82,7 +97,22 @@ fn held(configuration: &Configuration) -> HashSet<IpAddr> {
         .collect()
 }
 
-fn completeness(server: &VirtualServer, reader: &mut Reader<'_>) {
+/// Whether it is for packets with marks, of whatever protocol.
+fn is_marked(server: &VirtualServer, groups: &Groups<'_>) -> bool {
+    let is_mark = |entry: &GroupEntry| matches!(entry, GroupEntry::Fwmark { .. });
+    match &server.name {
+        VirtualServerName::Fwmark(_) => true,
+        VirtualServerName::Address(_) => false,
+        VirtualServerName::Group(name) => groups
+            .get(name.as_str())
+            .is_some_and(|group| !group.entries.is_empty() && group.entries.iter().all(is_mark)),
+    }
+}
+
+/// By name.
+type Groups<'a> = HashMap<&'a str, &'a VirtualServerGroup>;
+
+fn completeness(server: &VirtualServer, marked: bool, reader: &mut Reader<'_>) {
     if server.real_server.is_empty() {
         reader.at(
             server.origin,
@@ -93,7 +123,15 @@ fn completeness(server: &VirtualServer, reader: &mut Reader<'_>) {
         );
         return;
     }
-    let marked = matches!(server.name, VirtualServerName::Fwmark(_));
+    if server.protocol.is_some() && marked {
+        reader.at(
+            server.origin,
+            "protocol",
+            Severity::Warning,
+            "`protocol` is ignored: a mark is that of packets of any protocol",
+            "remove `protocol`",
+        );
+    }
     if server.protocol.is_none() && !marked {
         reader.at(
             server.origin,
@@ -132,24 +170,94 @@ fn completeness(server: &VirtualServer, reader: &mut Reader<'_>) {
     }
 }
 
+/// Flags that are one scheduler's own.
+fn scheduling(server: &VirtualServer, reader: &mut Reader<'_>) {
+    for (flag, is_set, scheduler) in [
+        ("sh-port", server.sh_port, Scheduler::SourceHashing),
+        ("sh-fallback", server.sh_fallback, Scheduler::SourceHashing),
+        ("mh-port", server.mh_port, Scheduler::MaglevHashing),
+        ("mh-fallback", server.mh_fallback, Scheduler::MaglevHashing),
+    ] {
+        if !is_set {
+            continue;
+        }
+        let (message, advice) = if server.lvs_sched != Some(scheduler) {
+            let message = format!("`{flag}` is for `lvs_sched {scheduler}`: it is ignored");
+            (message, format!("remove `{flag}`"))
+        } else if reader.mark(server.origin, flag) < reader.mark(server.origin, "lvs_sched") {
+            let message =
+                format!("keepalived ignores `{flag}` before `lvs_sched {scheduler}`; here it holds");
+            (message, format!("put `{flag}` behind it"))
+        } else {
+            continue;
+        };
+        reader.at(server.origin, flag, Severity::Warning, message, advice);
+    }
+    if server.hashed && server.lvs_sched != Some(Scheduler::SourceHashing) {
+        // It is always so; keepalived takes it for a flag of `sh`.
+        reader.keepalived_objects();
+    }
+}
+
+fn sorry(server: &VirtualServer, reader: &mut Reader<'_>) {
+    let Some(sorry) = &server.sorry_server else {
+        let method = server.sorry_server_lvs_method.is_some();
+        for (keyword, is_set) in [
+            ("sorry_server_inhibit", server.sorry_server_inhibit),
+            ("sorry_server_lvs_method", method),
+        ] {
+            if is_set {
+                reader.at(
+                    server.origin,
+                    keyword,
+                    Severity::Warning,
+                    format!("`{keyword}` without a `sorry_server` is ignored"),
+                    "add a `sorry_server`",
+                );
+            }
+        }
+        return;
+    };
+    let method = server.sorry_server_lvs_method.or(server.lvs_method);
+    let is_tunnel = method.is_some_and(|method| method.method == Method::Tun);
+    if let VirtualServerName::Address(name) = &server.name
+        && name.address.is_ipv4() != sorry.address.is_ipv4()
+        && !is_tunnel
+    {
+        reader.at(
+            server.origin,
+            "sorry_server",
+            Severity::Warning,
+            format!(
+                "the sorry server {} is of another family than the virtual server: there is none",
+                sorry.address
+            ),
+            "only tunnels join families",
+        );
+    }
+}
+
 fn quorum(server: &VirtualServer, reader: &mut Reader<'_>) {
-    let quorum = server.quorum.unwrap_or(1);
+    if server.real_server.is_empty() {
+        return;
+    }
+    let wanted = server.quorum.unwrap_or(1);
     let default = server.weight.unwrap_or(1);
     let all: u64 = server
         .real_server
         .iter()
         .map(|real| u64::from(real.weight.unwrap_or(default)))
         .sum();
-    if u64::from(quorum) > all && !server.real_server.is_empty() {
-        reader.at(
-            server.origin,
-            "quorum",
-            Severity::Warning,
-            format!("the quorum {quorum} is more than all real servers together weigh: {all} is taken"),
-            "",
-        );
+    let quorum = u64::from(wanted).min(all);
+    if u64::from(wanted) > all {
+        let message = match all {
+            0 => String::from("no real server has a weight: the quorum is never met"),
+            _ => format!("the quorum {wanted} is more than all real servers together weigh: {all} is taken"),
+        };
+        reader.at(server.origin, "quorum", Severity::Warning, message, "");
     }
-    if server.hysteresis.is_some_and(|hysteresis| hysteresis >= quorum) {
+    let hysteresis = u64::from(server.hysteresis.unwrap_or(0));
+    if hysteresis >= quorum && server.hysteresis.is_some() {
         reader.at(
             server.origin,
             "hysteresis",
@@ -161,9 +269,27 @@ fn quorum(server: &VirtualServer, reader: &mut Reader<'_>) {
             "",
         );
     }
+    let needed = quorum.saturating_add(hysteresis.min(quorum.saturating_sub(1)));
+    if needed > all && all > 0 {
+        reader.at_as(
+            server.origin,
+            "hysteresis",
+            Severity::Warning,
+            format!(
+                "quorum and hysteresis are {needed} together, and all real servers weigh {all}: the quorum is never met, from the start on"
+            ),
+            "a smaller `hysteresis`, or more weight",
+            Verdict::Silent,
+        );
+    }
 }
 
-fn real_servers<'a>(server: &'a VirtualServer, unchecked: &mut Vec<&'a RealServer>, reader: &mut Reader<'_>) {
+fn real_servers<'a>(
+    server: &'a VirtualServer,
+    files: &HashSet<&str>,
+    unchecked: &mut Vec<&'a RealServer>,
+    reader: &mut Reader<'_>,
+) {
     let family = match &server.name {
         VirtualServerName::Address(name) => Some(name.address.is_ipv4()),
         VirtualServerName::Fwmark(_) | VirtualServerName::Group(_) => None,
@@ -213,6 +339,8 @@ fn real_servers<'a>(server: &'a VirtualServer, unchecked: &mut Vec<&'a RealServe
                 );
             }
         }
+        checks_without_effect(real, reader);
+        file_checks(real, files, reader);
         let checks = real.tcp_check.len()
             + real.http_get.len()
             + real.ssl_get.len()
@@ -243,6 +371,54 @@ fn duplicates(server: &VirtualServer, reader: &mut Reader<'_>) {
                 Severity::Warning,
                 "this real server is there already",
                 "remove it",
+            );
+        }
+    }
+}
+
+fn file_checks(real: &RealServer, files: &HashSet<&str>, reader: &mut Reader<'_>) {
+    for check in &real.file_check {
+        let (message, advice) = match &check.track_file {
+            None => (
+                String::from("a FILE_CHECK without `track_file`"),
+                "add the name of a track_file",
+            ),
+            Some(name) if !files.contains(name.as_str()) => {
+                (format!("no track_file `{name}`"), "add a `track_file` block")
+            }
+            Some(_) => continue,
+        };
+        reader.at(check.origin, "", Severity::Error, message, advice);
+    }
+}
+
+/// Checks that cannot do what is meant.
+fn checks_without_effect(real: &RealServer, reader: &mut Reader<'_>) {
+    for check in real.http_get.iter().chain(&real.ssl_get) {
+        if check.url.is_empty() {
+            let message = "a check of pages without a `url` checks nothing: it is left out";
+            reader.at(
+                check.origin,
+                "",
+                Severity::Warning,
+                message,
+                "add `url { path / }`",
+            );
+        }
+        for url in check.url.iter().filter(|url| url.path.is_none()) {
+            let message = "a `url` without a `path`: / is asked for; keepalived leaves it out";
+            reader.at(url.origin, "", Severity::Warning, message, "add `path /`");
+        }
+    }
+    for check in &real.udp_check {
+        let (least, most) = (check.min_reply_length, check.max_reply_length.unwrap_or(255));
+        if check.require_reply.is_some() && least.is_some_and(|least| least > most) {
+            reader.at(
+                check.origin,
+                "min_reply_length",
+                Severity::Warning,
+                format!("no reply is so long and not longer than {most}: the check always fails"),
+                "a smaller `min_reply_length` or a greater `max_reply_length`",
             );
         }
     }

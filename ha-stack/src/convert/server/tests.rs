@@ -344,7 +344,8 @@ fn what_cannot_be_carried_out_is_an_error() {
     let missing = "real_server 10.0.1.1 80 {\nMISC_CHECK {\nmisc_path /missing\n}\n}";
     assert!(error(&block("10.0.0.1 80", missing)).contains("nothing would be checked"));
     let file = "real_server 10.0.1.1 80 {\nFILE_CHECK {\ntrack_file f\n}\n}";
-    assert!(error(&block("10.0.0.1 80", file)).contains("no track_file `f`"));
+    let file = block("10.0.0.1 80", file) + "track_file f {\n}\n";
+    assert!(error(&file).contains("the track_file `f` names no file"));
     let twice = block("10.0.0.1 80", real).repeat(2);
     assert_eq!(error(&twice), "10.0.0.1:80 is configured twice");
 }

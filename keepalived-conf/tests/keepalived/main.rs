@@ -1,5 +1,7 @@
 //! The exit status that a report predicts, beside the one that `keepalived -t` gives for the same text.
 
+mod balancer;
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -171,48 +173,7 @@ fn cases() -> Vec<String> {
         let script = format!("vrrp_script s {{\nscript /bin/true\n{line}\n}}\n");
         cases.push(format!("{secure}{script}{}", router("track_script {\ns\n}")));
     }
-    let service = "protocol TCP\nlvs_sched rr\nlvs_method NAT\n";
-    for lines in [
-        "weight -1",
-        "weight 0",
-        "lvs_method QQ",
-        "inhibit_on_failure",
-        "inhibit_on_failure maybe",
-        "TCP_CHECK {\nconnect_timeout 0\n}",
-        "TCP_CHECK {\nconnect_port 70000\n}",
-        "TCP_CHECK {\nelephant\n}",
-        "HTTP_GET {\nurl {\npath /\nstatus_code 200\n}\nretry 0\n}",
-        "HTTP_GET {\nurl {\npath /\nstatus_code 20x\n}\n}",
-        "SMTP_CHECK {\nhelo_name x\n}",
-        "DNS_CHECK {\ntype ELEPHANT\n}",
-        "DNS_CHECK {\ntype A\n}",
-        "UDP_CHECK {\nrequire_reply\n}",
-        "PING_CHECK {\n}",
-        "uthreshold 5",
-        "retry 0",
-    ] {
-        cases.push(format!(
-            "virtual_server 10.0.0.1 80 {{\n{service}real_server 10.0.0.2 80 {{\n{lines}\n}}\n}}\n"
-        ));
-    }
-    for lines in [
-        "persistence_timeout 50",
-        "persistence_timeout",
-        "persistence_granularity 255.255.0.0",
-        "quorum 5",
-        "quorum 1\nhysteresis 1",
-        "delay_loop x",
-        "sorry_server 10.0.0.9 80",
-        "alpha",
-        "omega",
-        "ha_suspend",
-        "virtualhost x.example",
-    ] {
-        let real = "real_server 10.0.0.2 80 {\nTCP_CHECK {\n}\n}\n";
-        cases.push(format!(
-            "virtual_server 10.0.0.1 80 {{\n{service}{lines}\n{real}}}\n"
-        ));
-    }
+    cases.extend(balancer::cases());
     let interface = first_interface();
     cases
         .into_iter()
@@ -254,7 +215,7 @@ fn the_exit_status_is_predicted() {
 #[ignore = "needs root and keepalived"]
 fn what_is_printed_is_accepted() {
     let interface = first_interface();
-    let text = include_str!("fixtures/balancer.conf").replace("ens1f1", &interface);
+    let text = include_str!("../fixtures/balancer.conf").replace("ens1f1", &interface);
     let (configuration, _) = Configuration::parse(&text.replace("persistence_timeout 0", ""));
     let path = std::env::temp_dir().join(format!("keepalived-conf-printed-{}.conf", std::process::id()));
     std::fs::write(&path, configuration.to_keepalived().unwrap()).unwrap();
