@@ -3,8 +3,11 @@
 use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::Error;
 use crate::sys;
@@ -102,6 +105,31 @@ impl CommandLine {
     }
 }
 
+impl CommandLine {
+    /// Runs it and waits for its end, `limit` long: then it and what it started is asked to end, and killed two seconds later.
+    /// `None` if it had to be.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn run(&self, limit: Duration) -> io::Result<Option<ExitStatus>> {
+        let mut child = self.spawn(&[])?;
+        let group = Pid::from_child(&child);
+        for (patience, signal) in [(limit, Signal::TERM), (GRACE, Signal::KILL)] {
+            let deadline = Instant::now() + patience;
+            while Instant::now() < deadline {
+                if let Some(status) = child.try_wait()? {
+                    return Ok((signal == Signal::TERM).then_some(status));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            // It may have ended just now.
+            let _ = kill_process_group(group, signal);
+        }
+        child.wait()?;
+        Ok(None)
+    }
+}
+
 impl fmt::Display for CommandLine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0.program)?;
@@ -161,6 +189,11 @@ impl Credentials {
     }
 }
 
+/// How long something that was asked to end has left.
+const GRACE: Duration = Duration::from_secs(2);
+
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What keepalived takes out of a script's environment.
 const SCRUBBED: [&str; 3] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
 
@@ -189,6 +222,16 @@ mod tests {
         let command =
             CommandLine::new(["/bin/sh", "-c", r#"test "$(ps -o pgid= -p $$ | tr -d ' ')" = $$"#]).unwrap();
         assert!(command.spawn(&[]).unwrap().wait().unwrap().success());
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended() {
+        let command = CommandLine::new(["/bin/sh", "-c", "exit 7"]).unwrap();
+        let status = command.run(Duration::from_secs(60)).unwrap();
+        assert_eq!(status.and_then(|status| status.code()), Some(7));
+        // It does not listen, and what it has started ends with it.
+        let command = CommandLine::new(["/bin/sh", "-c", "trap '' TERM; sleep 1000"]).unwrap();
+        assert_eq!(command.run(Duration::from_millis(50)).unwrap(), None);
     }
 
     #[test]

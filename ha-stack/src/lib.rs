@@ -80,7 +80,9 @@ pub use notify::{MailNotifier, MailSettings};
 pub use plan::{
     FifoPlan, FifoSubject, Plan, Scheduling, SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan,
 };
-pub use process::{enter_network_namespace, limit_realtime, run_on_processors, set_niceness};
+pub use process::{
+    enter_network_namespace, limit_realtime, name_thread, run_on_processors, set_file_mask, set_niceness,
+};
 pub use real_server::{Delivery, RealServerHost};
 pub use status::{
     CheckStatus, PeerProblem, RealServerStatus, Status, SyncGroupStatus, TrackedStatus, TrafficStatus,

@@ -41,6 +41,19 @@ pub struct Plan {
     pub start_delay: Duration,
     /// How the thread of the election is scheduled; whoever starts it has to see to it.
     pub scheduling: Scheduling,
+    /// How the threads of the health checks are scheduled. What the first plan with virtual servers says holds.
+    #[cfg(feature = "balance")]
+    pub check_scheduling: Scheduling,
+    /// What is run before everything else, and for how long at most; whoever starts it has to
+    /// [see to it](crate::CommandLine::run).
+    pub startup: Option<(CommandLine, Duration)>,
+    /// The same after everything else.
+    pub shutdown: Option<(CommandLine, Duration)>,
+    /// What new files of the process do not allow, as `umask` has it; whoever starts it has to
+    /// [set](crate::set_file_mask) it.
+    pub file_mask: Option<u32>,
+    /// The name of the network namespace whose IPVS is to be used; whoever opens the data plane has to see to it.
+    pub ipvs_namespace: Option<String>,
     /// The name of the network namespace that everything is to run in; whoever starts it has to
     /// [enter](crate::enter_network_namespace) it. Without it, that of the process.
     pub network_namespace: Option<String>,
@@ -59,11 +72,14 @@ pub struct Plan {
     pub mail: Option<MailSettings>,
 }
 
-/// How the kernel runs the thread of the election.
+/// How the kernel runs a thread: that of the election, or those of the health checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scheduling {
-    /// The real-time priority, 1 to 99; without it, one above ordinary programs.
+    /// What it is called; the kernel keeps 15 bytes.
+    pub name: Option<String>,
+    /// The real-time priority, 1 to 99. Without it, the election has one above ordinary programs and health checks have
+    /// none.
     pub realtime_priority: Option<u8>,
     /// The processors it may run on; empty for all.
     pub processors: Vec<usize>,
@@ -71,6 +87,8 @@ pub struct Scheduling {
     pub niceness: Option<i8>,
     /// How long it may run with real-time priority without ever waiting, before the kernel ends the process.
     pub longest_run: Option<Duration>,
+    /// An election that could not run for longer than this when it was time says so; without it, a second.
+    pub late: Option<Duration>,
 }
 
 /// One virtual router with what belongs to it outside the election.
@@ -156,6 +174,8 @@ pub enum TrackedObject {
     Process(String),
     /// An interface.
     Interface(String),
+    /// Somebody to advertise to (`unicast_fault_no_peer`). Whoever has no peers tracks this, and never sees it.
+    Peer,
     /// That [`Plan::start_delay`] is over. Not to be written into plans.
     Start,
 }
@@ -165,17 +185,19 @@ impl TrackedObject {
     pub fn name(&self) -> &str {
         match self {
             Self::Script(name) | Self::File(name) | Self::Process(name) | Self::Interface(name) => name,
+            Self::Peer => "peer",
             Self::Start => "start",
         }
     }
 
-    /// `script`, `file`, `process`, `interface` or `delay`.
+    /// `script`, `file`, `process`, `interface`, `unicast` or `delay`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Script(_) => "script",
             Self::File(_) => "file",
             Self::Process(_) => "process",
             Self::Interface(_) => "interface",
+            Self::Peer => "unicast",
             Self::Start => "delay",
         }
     }

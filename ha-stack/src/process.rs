@@ -5,10 +5,13 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
 
 use crate::error::Error;
+#[cfg(feature = "balance")]
+use crate::plan::Scheduling;
 
 /// Moves the calling thread into a network namespace that `ip netns add` made. Threads and programs that it starts
 /// afterwards run there too, and sockets belong to the namespace in which they were opened: so this comes first.
@@ -53,6 +56,42 @@ pub fn set_niceness(niceness: i8) -> Result<(), Error> {
         what: "cannot set how nice a thread is",
         source: error.into(),
     })
+}
+
+/// Sets what new files of this process do not allow: `umask`.
+pub fn set_file_mask(mask: u32) {
+    rustix::process::umask(Mode::from_raw_mode(mask & 0o777));
+}
+
+/// Names the calling thread; the kernel keeps 15 bytes.
+///
+/// # Errors
+/// [`Error::File`] if the kernel does not take it.
+pub fn name_thread(name: &str) -> Result<(), Error> {
+    let path = Path::new("/proc/thread-self/comm");
+    std::fs::write(path, name).map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Schedules the calling thread, one that checks servers. What it starts runs on the same processors and is as nice, but
+/// has no real-time priority: scripts are programs like others.
+#[cfg(feature = "balance")]
+pub(crate) fn schedule_checks(scheduling: &Scheduling) {
+    if let Err(error) = run_on_processors(&scheduling.processors) {
+        tracing::warn!(%error, "health checks run on any processor");
+    }
+    if let Some(niceness) = scheduling.niceness
+        && let Err(error) = set_niceness(niceness)
+    {
+        tracing::warn!(%error, "health checks are as nice as any other program");
+    }
+    if let Some(priority) = scheduling.realtime_priority
+        && let Err(source) = crate::sys::set_own_realtime(priority)
+    {
+        tracing::warn!(error = %source, "health checks run without real-time priority");
+    }
 }
 
 /// Bounds how long a thread of this process may run with real-time priority without ever waiting. The kernel then ends the

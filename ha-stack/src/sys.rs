@@ -58,6 +58,33 @@ pub(crate) fn prepare_child(command: &mut Command, identity: Option<Identity<'_>
     unsafe { command.pre_exec(set_up) };
 }
 
+/// Gives the calling thread real-time priority (`SCHED_FIFO`), 1 to 99, which what it starts does not get.
+#[cfg(feature = "balance")]
+pub(crate) fn set_own_realtime(priority: u8) -> io::Result<()> {
+    /// The kernel's `sched_param`.
+    #[repr(C)]
+    struct Parameters {
+        priority: libc::c_int,
+    }
+    let parameters = Parameters {
+        priority: libc::c_int::from(priority),
+    };
+    // The system call itself: the function of that name is about a process in musl, and refuses.
+    // SAFETY: `parameters` is valid for the call and has the layout that the kernel reads.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK,
+            &raw const parameters,
+        )
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The user and primary group numbers of `name`; `None` if there is no such user.
 pub(crate) fn user_by_name(name: &str) -> io::Result<Option<(u32, u32)>> {
     let Ok(name) = CString::new(name) else {

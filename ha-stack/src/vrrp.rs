@@ -471,10 +471,16 @@ impl Record {
 /// What is said of [`TrackedObject::Start`](crate::TrackedObject::Start).
 pub(crate) const START_DELAY: &str = "the start delay";
 
+/// What is said of [`TrackedObject::Peer`](crate::TrackedObject::Peer).
+pub(crate) const NO_PEER: &str = "no unicast peer is configured";
+
 /// The reason in words, with the names of tracked objects instead of their numbers.
 pub(crate) fn reason_in_words(reason: Reason, names: &HashMap<TrackId, String>) -> String {
     let named = if let Reason::Fault(Fault::Track(id)) = &reason {
-        names.get(id).map(|name| format!("{name} failed"))
+        names.get(id).map(|name| match name.as_str() {
+            NO_PEER => NO_PEER.to_owned(),
+            name => format!("{name} failed"),
+        })
     } else if let Reason::Fault(Fault::TrackPending(id)) = &reason {
         names.get(id).map(|name| match name.as_str() {
             START_DELAY => format!("{START_DELAY} is not over"),

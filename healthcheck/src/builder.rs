@@ -39,6 +39,7 @@ pub struct Builder {
     scripts: u32,
     customs: u32,
     executor: Option<Arc<dyn Executor>>,
+    prepare: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl Default for Builder {
@@ -54,6 +55,7 @@ impl Default for Builder {
             scripts: 8,
             customs: 256,
             executor: None,
+            prepare: None,
         }
     }
 }
@@ -108,14 +110,25 @@ impl Builder {
         self
     }
 
+    /// Called first on the checker's own thread: to give it a name or a priority, say.
+    #[must_use]
+    pub fn prepare(mut self, prepare: impl Fn() + Send + Sync + 'static) -> Self {
+        self.prepare = Some(Arc::new(prepare));
+        self
+    }
+
     /// A checker with its own thread.
     ///
     /// # Errors
     ///
     /// [`Error::System`] if there is no descriptor or thread for it.
     pub fn spawn<K: Key>(self) -> Result<Checker<K>, Error> {
+        let prepare = self.prepare.clone();
         let (shared, engine) = self.assemble()?;
         let run = move || {
+            if let Some(prepare) = prepare {
+                prepare();
+            }
             // Waiting fails only for reasons that make all of it pointless; nobody is left to be told.
             let _ = engine.run();
         };

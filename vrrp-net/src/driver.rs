@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use vrrp_fsm::{GroupId, Input, Instant, InterfaceId, RouterId, Track, TrackId};
 
-use vrrp_proto::MacAddress;
+use vrrp_proto::{AddressFamily, MacAddress, Vrid};
 
 use crate::Error;
 use crate::election::{Election, Recorder};
@@ -62,6 +62,11 @@ pub struct Driver {
     doubts: HashSet<u64>,
     /// When to try to listen where that has failed.
     listen_again: Option<Instant>,
+    /// Virtual routers that are not configured here, and when they were named last.
+    strangers: HashMap<(InterfaceId, AddressFamily, Vrid), Instant>,
+    /// How late a pass may be before it is said, and when that was said last.
+    late: Duration,
+    told_late: Option<Instant>,
     stopping: bool,
     stopped: bool,
 }
@@ -127,6 +132,9 @@ impl Driver {
             send_failing: HashSet::new(),
             doubts: HashSet::new(),
             listen_again: None,
+            strangers: HashMap::new(),
+            late: LATE,
+            told_late: None,
             stopping: false,
             stopped: false,
         };
@@ -209,6 +217,12 @@ impl Driver {
         self.router.set_recorder(Box::new(recorder));
     }
 
+    /// An election that [`run`](Self::run) drives and that could not run for longer than this when it was time says so in
+    /// the log, at most once a minute. The default is a second.
+    pub fn set_lateness(&mut self, limit: Duration) {
+        self.late = limit;
+    }
+
     /// A handle to the whole election, for other threads.
     #[must_use]
     pub fn control(&self) -> Control {
@@ -281,13 +295,32 @@ impl Driver {
     /// # Errors
     /// What the host says when it can neither wait nor receive. The addresses are given up all the same.
     pub fn run(mut self) -> Result<(), Error> {
+        let mut until = None;
         loop {
             let now = self.host.now();
-            let until = self.pass(now)?;
+            self.judge_lateness(until, now);
+            until = self.pass(now)?;
             if self.stopped {
                 return Ok(());
             }
             self.host.wait(until)?;
+        }
+    }
+
+    fn judge_lateness(&mut self, due: Option<Instant>, now: Instant) {
+        let Some(by) = due.map(|due| now.saturating_since(due)) else {
+            return;
+        };
+        let is_news = || {
+            let told = self.told_late;
+            told.is_none_or(|told| now.saturating_since(told) >= QUIET)
+        };
+        if by > self.late && is_news() {
+            self.told_late = Some(now);
+            tracing::warn!(
+                ?by,
+                "the election was late: this host is too busy, or stood still"
+            );
         }
     }
 
@@ -520,6 +553,12 @@ impl Pending {
 const OWN_TRACKS: u32 = 1 << 31;
 /// How long a driver that ends waits for the host to let go of the addresses.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// keepalived's `min_auto_priority_delay`.
+const LATE: Duration = Duration::from_secs(1);
+
+/// What may be repeated for ever is said again after so long.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Many times what the election needs, and a quarter of what a thread gets otherwise.
 const STACK: usize = 512 * 1024;

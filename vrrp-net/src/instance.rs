@@ -42,6 +42,7 @@ pub struct Instance {
     pub(crate) pace: Pace,
     pub(crate) promote_secondaries: bool,
     pub(crate) track_interface: bool,
+    pub(crate) report_unknown: bool,
     pub(crate) group: Option<String>,
     pub(crate) trackers: Vec<Tracker>,
     #[cfg(feature = "auth-hmac")]
@@ -74,6 +75,7 @@ impl Instance {
             pace: Pace::default(),
             promote_secondaries: false,
             track_interface: true,
+            report_unknown: false,
             group: None,
             trackers: Vec::new(),
             #[cfg(feature = "auth-hmac")]
@@ -223,6 +225,14 @@ impl Instance {
     #[must_use]
     pub fn ignore_carrier(mut self) -> Self {
         self.track_interface = false;
+        self
+    }
+
+    /// Names in the log the virtual routers that are heard on its interface, in its family, and not configured here: each at
+    /// most once a minute (keepalived's `log_unknown_vrids`). Without it the kernel drops what they send.
+    #[must_use]
+    pub fn report_unknown(mut self) -> Self {
+        self.report_unknown = true;
         self
     }
 

@@ -6,13 +6,16 @@ use std::process::{Command, ExitCode};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use ha_stack::{ControlServer, HttpServer, Journal, Order, Plan, Response, ServiceManager, Supervisor};
+use ha_stack::{
+    CommandLine, ControlServer, HttpServer, Journal, Order, Plan, Response, ServiceManager, Supervisor,
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use vrrp_net::{Driver, DriverThread, LinuxHost, Segment};
 
 use crate::config::{self, Loaded};
 use crate::outside::{self, Outside};
+use crate::plane::Place;
 use crate::{BAD_CONFIGURATION, RunOptions, SMALL_STACK, START_FAILED, log, plane};
 
 /// What the main thread waits for.
@@ -38,6 +41,9 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
         return ExitCode::from(BAD_CONFIGURATION);
     };
     drop(loaded);
+    if let Some(mask) = plan.file_mask {
+        ha_stack::set_file_mask(mask);
+    }
     if let Some(error) = stranded {
         eprintln!("ha-daemon: {error}");
         return ExitCode::from(START_FAILED);
@@ -54,6 +60,7 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
     {
         tracing::warn!(%error, "the memory is not locked: a host that swaps may delay advertisements");
     }
+    around("startup_script", plan.startup.as_ref());
     let outcome = wakes().and_then(|inbox| {
         let manager = ServiceManager::from_environment();
         let journal = options
@@ -88,8 +95,21 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
             ExitCode::from(START_FAILED)
         }
     };
+    around("shutdown_script", plan.shutdown.as_ref());
     drop(log);
     code
+}
+
+/// Runs what comes before or after everything else. Whatever becomes of it, the daemon goes on.
+fn around(keyword: &str, script: Option<&(CommandLine, Duration)>) {
+    let Some((command, limit)) = script else { return };
+    tracing::info!(%command, "the {keyword} is run");
+    match command.run(*limit) {
+        Ok(Some(status)) if status.success() => {}
+        Ok(Some(status)) => tracing::warn!(%command, %status, "the {keyword} failed"),
+        Ok(None) => tracing::warn!(%command, ?limit, "the {keyword} took too long and was ended"),
+        Err(error) => tracing::warn!(%command, %error, "the {keyword} cannot be run"),
+    }
 }
 
 fn serve(
@@ -116,12 +136,12 @@ fn serve(
         .http
         .map(|address| HttpServer::start(address, control))
         .transpose()?;
-    let record = plane::record(&options.control);
+    let place = Place::new(&options.control, plan.ipvs_namespace.as_deref());
     if plan.virtual_servers.is_empty() {
-        plane::clear(&record);
+        plane::clear(&place);
     }
     let choice = options.reading.data_plane;
-    supervisor.set_data_plane(move || plane::open(choice, &record));
+    supervisor.set_data_plane(move || plane::open(choice, &place));
     supervisor.reload(plan.clone())?;
     outside.appear();
     manager.ready();
@@ -250,7 +270,17 @@ fn election(plan: &Plan, journal: Option<&Journal>) -> Result<(DriverThread, boo
         if let Some(journal) = journal {
             driver.set_recorder(journal.recorder());
         }
-        Ok((driver.spawn_thread()?, elects))
+        if let Some(late) = scheduling.late {
+            driver.set_lateness(late);
+        }
+        let name = scheduling.name.clone();
+        let thread = driver.spawn_thread_after(move || {
+            if let Some(Err(error)) = name.as_deref().map(ha_stack::name_thread) {
+                tracing::warn!(%error, "the thread of the election keeps its name");
+            }
+            Ok(())
+        });
+        Ok((thread?, elects))
     };
     std::thread::scope(|scope| {
         // All of the stack is brought into memory when that is locked.
@@ -280,7 +310,10 @@ fn reload(
     let errors = loaded.errors();
     let outcome = match loaded.take_plan() {
         None => Err(errors.join("\n")),
-        Some(wanted) if wanted.network_namespace != plan.network_namespace => {
+        Some(wanted)
+            if wanted.network_namespace != plan.network_namespace
+                || wanted.ipvs_namespace != plan.ipvs_namespace =>
+        {
             Err("the network namespace cannot change while the daemon runs: start it anew".to_owned())
         }
         Some(wanted) if !elects && !wanted.virtual_routers.is_empty() => Err(
@@ -288,6 +321,14 @@ fn reload(
         ),
         Some(wanted) => match supervisor.reload(wanted.clone()) {
             Ok(changes) => {
+                if let Some(mask) = wanted.file_mask {
+                    ha_stack::set_file_mask(mask);
+                }
+                if wanted.scheduling != plan.scheduling || wanted.check_scheduling != plan.check_scheduling {
+                    tracing::warn!(
+                        "threads are scheduled as they were: the daemon has to be started anew for that"
+                    );
+                }
                 *plan = wanted;
                 outside.reload(&loaded.configuration);
                 Ok(changes)

@@ -117,6 +117,18 @@ const SAID: &[(&str, Place, &[&str])] = &[
         ],
     ),
     (
+        "global_defs",
+        InNone("about the threads of the checks, which no table shows"),
+        &[
+            "checker_process_name",
+            "checker_priority",
+            "checker_rt_priority",
+            "checker_no_swap",
+            "checker_cpu_affinity",
+            "checker_rlimit_rttime",
+        ],
+    ),
+    (
         "virtual_server",
         In("keywords"),
         &[

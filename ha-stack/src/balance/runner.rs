@@ -18,6 +18,8 @@ use crate::data_plane::{DataPlane, DesiredTable, Extent, Front};
 use crate::election::Happening;
 use crate::error::Error;
 use crate::hub::EventHub;
+use crate::plan::Scheduling;
+use crate::process::{name_thread, schedule_checks};
 
 pub(crate) use state::State;
 use state::said;
@@ -47,14 +49,25 @@ enum Chore {
 
 impl Runner {
     /// Starts with nothing to balance. The data plane is first told something by [`configure`](Self::configure).
-    pub(crate) fn start(hub: Arc<EventHub>, mut plane: Box<dyn DataPlane>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        hub: Arc<EventHub>,
+        mut plane: Box<dyn DataPlane>,
+        scheduling: &Scheduling,
+    ) -> Result<Self, Error> {
         let (chores, inbox) = mpsc::channel();
         let failures = chores.clone();
         plane.report_failures(Box::new(move |front, real| {
             // If the thread has ended nobody is checked any more.
             let _ = failures.send(Chore::Failed(front, real));
         }));
-        let checker = Checker::spawn().map_err(Error::Check)?;
+        let scheduled = scheduling.clone();
+        let builder = Checker::builder().prepare(move || {
+            if let Some(Err(error)) = scheduled.name.as_deref().map(name_thread) {
+                tracing::warn!(%error, "the thread of the health checks keeps its name");
+            }
+            schedule_checks(&scheduled);
+        });
+        let checker = builder.spawn().map_err(Error::Check)?;
         let events = checker.subscribe();
         let core = Arc::new(Core {
             hub,
@@ -67,10 +80,17 @@ impl Runner {
         };
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let what = "cannot start a thread for load balancing";
-        let checks = Arc::clone(&core);
-        let verdicts = thread("verdicts").spawn(move || checks.follow(events));
+        let (checks, scheduled) = (Arc::clone(&core), scheduling.clone());
+        let verdicts = thread("verdicts").spawn(move || {
+            schedule_checks(&scheduled);
+            checks.follow(events);
+        });
         runner.threads().push(verdicts.map_err(Error::system(what))?);
-        let balance = thread("balance").spawn(move || core.chores(&inbox));
+        let scheduled = scheduling.clone();
+        let balance = thread("balance").spawn(move || {
+            schedule_checks(&scheduled);
+            core.chores(&inbox);
+        });
         runner.threads().push(balance.map_err(Error::system(what))?);
         Ok(runner)
     }

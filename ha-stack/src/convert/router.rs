@@ -14,7 +14,7 @@ use vrrp_proto::{AddressFamily, AdverInterval, ChecksumForm, MacAddress, Passwor
 use crate::convert::Context;
 use crate::convert::track::{self, Lists, Object};
 use crate::convert::{route, rule, signing};
-use crate::plan::{SyncGroupPlan, TrackPlan, VirtualRouterPlan};
+use crate::plan::{SyncGroupPlan, TrackPlan, TrackedObject, VirtualRouterPlan};
 
 pub(super) fn convert(context: &mut Context<'_>, objects: &[Object]) {
     let configuration = context.configuration;
@@ -25,6 +25,13 @@ pub(super) fn convert(context: &mut Context<'_>, objects: &[Object]) {
             .find(|group| group.group.contains(&instance.name));
         if let Some(mut plan) = router(context, instance) {
             plan.tracks = tracks(context, instance, group, objects);
+            if instance.unicast_fault_no_peer && instance.unicast_peer.is_empty() {
+                plan.tracks.push(TrackPlan {
+                    object: TrackedObject::Peer,
+                    weight: 0,
+                    reverse: false,
+                });
+            }
             if let Some(group) = group {
                 plan.instance = plan.instance.sync_group(&group.name);
             }
@@ -147,6 +154,14 @@ fn router(context: &mut Context<'_>, instance: &VrrpInstance) -> Option<VirtualR
     }
     if instance.dont_track_primary {
         built = built.ignore_carrier();
+    }
+    if let Some(global) = context.global() {
+        if let Some(prefix) = global.vmac_addr_prefix.as_ref().or(global.vmac_prefix.as_ref()) {
+            built = built.virtual_link_prefix(prefix);
+        }
+        if global.log_unknown_vrids {
+            built = built.report_unknown();
+        }
     }
     built = built.announcement_pace(pace(context, interface));
     built = election(context, instance, built)?;

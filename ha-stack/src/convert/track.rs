@@ -183,7 +183,7 @@ pub(super) fn in_group(
                 kept
             }
             // keepalived leaves these as they are.
-            TrackedObject::Process(_) | TrackedObject::Start => true,
+            TrackedObject::Process(_) | TrackedObject::Peer | TrackedObject::Start => true,
         });
     }
     if owner_in_group {

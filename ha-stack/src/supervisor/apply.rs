@@ -36,6 +36,10 @@ pub(crate) fn apply(shared: &Arc<Shared>, trackers: &Trackers, mut plan: Plan) -
     #[cfg(feature = "balance")]
     open_balancer(shared, &plan)?;
     running.tracks = tracks;
+    let mut tracked = plan.virtual_routers.iter().flat_map(|router| &router.tracks);
+    if tracked.any(|track| track.object == TrackedObject::Peer) {
+        running.tracks.report(TrackedObject::Peer, TrackStatus::Bad);
+    }
     let couriers = fifos.iter().map(|(_, courier)| Arc::clone(courier));
     #[cfg(feature = "mail")]
     let couriers = couriers.chain(mail.iter().map(|mail| Arc::clone(&mail.courier)));
@@ -172,7 +176,11 @@ fn open_balancer(shared: &Shared, plan: &Plan) -> Result<(), Error> {
         return Ok(());
     }
     let plane = balance.open.as_mut().ok_or(Error::NoDataPlane)?()?;
-    balance.runner = Some(Arc::new(Runner::start(Arc::clone(&shared.hub), plane)?));
+    balance.runner = Some(Arc::new(Runner::start(
+        Arc::clone(&shared.hub),
+        plane,
+        &plan.check_scheduling,
+    )?));
     Ok(())
 }
 
@@ -199,7 +207,7 @@ fn check(plan: &Plan, tracks: &mut Tracks) -> Result<Vec<Target>, Error> {
                 TrackedObject::Script(name) => plan.scripts.iter().any(|script| script.name == *name),
                 TrackedObject::File(name) => plan.files.iter().any(|file| file.name == *name),
                 TrackedObject::Process(name) => plan.processes.iter().any(|process| process.name == *name),
-                TrackedObject::Interface(_) | TrackedObject::Start => true,
+                TrackedObject::Interface(_) | TrackedObject::Peer | TrackedObject::Start => true,
             };
             if !exists {
                 return Err(Error::UnknownTrack);
@@ -365,6 +373,7 @@ pub(crate) fn set_trackers(trackers: &Trackers, plan: &Plan, tracked: &[TrackedO
         TrackedObject::Script(_)
         | TrackedObject::File(_)
         | TrackedObject::Process(_)
+        | TrackedObject::Peer
         | TrackedObject::Start => None,
     });
     trackers.interfaces.get().set_interfaces(interfaces.collect());

@@ -9,7 +9,7 @@ use vrrp_net::RouterHandle;
 use crate::error::Error;
 use crate::notify::Courier;
 use crate::plan::{FifoPlan, Plan, SyncGroupPlan, TrackedObject, VirtualRouterPlan};
-use crate::vrrp::START_DELAY;
+use crate::vrrp::{NO_PEER, START_DELAY};
 
 #[derive(Debug, Default)]
 pub(crate) struct Running {
@@ -157,9 +157,10 @@ impl Tracks {
         self.numbers
             .iter()
             .map(|(object, number)| {
-                let name = match *object == TrackedObject::Start {
-                    true => START_DELAY.to_owned(),
-                    false => format!("{} {}", object.kind(), object.name()),
+                let name = match object {
+                    TrackedObject::Start => START_DELAY.to_owned(),
+                    TrackedObject::Peer => NO_PEER.to_owned(),
+                    object => format!("{} {}", object.kind(), object.name()),
                 };
                 (*number, name)
             })

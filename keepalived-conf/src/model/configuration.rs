@@ -25,8 +25,8 @@ block! {
         global_defs: Option<GlobalDefs> = ["global_defs"], BLOCK, "none", YES;
         /// The network namespace.
         net_namespace: Option<String> = ["net_namespace"], WORD, "that of the process", YES;
-        /// The network namespace of IPVS.
-        net_namespace_ipvs: Option<String> = ["net_namespace_ipvs"], WORD, "that of the process", no("start the daemon in the namespace: ip netns exec, or NetworkNamespacePath= in its unit");
+        /// The network namespace whose IPVS is used. Checks are made from that of the process.
+        net_namespace_ipvs: Option<String> = ["net_namespace_ipvs"], WORD, "that of the process", YES;
         /// Makes sets in the namespace.
         namespace_with_ipsets: bool = ["namespace_with_ipsets"], FLAG, "off", no("no firewall rules are made");
         /// The name of this daemon among several, for the names of files. Each wants a control socket of its own.

@@ -17,14 +17,13 @@ use crate::model::vrrp_instance::GarpExtraIf;
 use crate::reader::Reader;
 use crate::value::{Seconds, ignored, next};
 
-/// What is said for processes that are not there.
-const ONE_PROCESS: Support = no("there is one process, and its election thread sets its own scheduling");
+/// What is said for the process of BFD, which there is none of.
+const NO_BFD: Support = no("BFD sessions are not run, so there is nothing that this could hold for");
 const FIREWALL: Support =
     no("the only firewall rules made are those of `no_accept`, in an nf_tables table of their own");
 const SNMP: Support = no("there is no SNMP; see the metrics and the status over HTTP");
 const DBUS: Support = no("there is no D-Bus; see the control socket");
 const BUFFERS: Support = no("buffers of netlink sockets are sized by the driver");
-const SERVICE: Support = no("let the service do it: ExecStartPre= and ExecStopPost= of its unit");
 const RELOAD: Support = no("reload through the service manager or the control socket");
 
 block! {
@@ -101,11 +100,11 @@ block! {
         /// Begins the names of macvlans.
         vmac_prefix: Option<String> = ["vmac_prefix"], WORD, "vrrp", YES;
         /// Begins the names of macvlans for addresses on other interfaces.
-        vmac_addr_prefix: Option<String> = ["vmac_addr_prefix"], WORD, "vrrp", no("they are named as all others: vrrp1.VRID, vrrp2.VRID and so on");
+        vmac_addr_prefix: Option<String> = ["vmac_addr_prefix"], WORD, "`vmac_prefix`", YES;
         /// Interfaces may come and go.
         dynamic_interfaces: Option<DynamicInterfaces> = ["dynamic_interfaces"], text("[allow_if_changes]"), "a missing interface is an error", YES;
-        /// Names advertisements of virtual routers that are not configured.
-        log_unknown_vrids: bool = ["log_unknown_vrids"], FLAG, "off", no("advertisements of virtual routers that are not configured are counted, not logged");
+        /// Names in the log the virtual routers that are heard and not configured, each once a minute.
+        log_unknown_vrids: bool = ["log_unknown_vrids"], FLAG, "off", YES;
         /// As whom scripts are run.
         script_user: Option<User> = ["script_user"], text("user [group]"), "keepalived_script where it exists, else root", VITAL;
         /// Does not run as root what somebody else may change.
@@ -127,13 +126,13 @@ block! {
         /// Writes priorities to the FIFOs too.
         vrrp_notify_priority_changes: Option<bool> = ["vrrp_notify_priority_changes"], BOOL, "off", YES;
         /// Run before anything else; what it prepares is there when the rest starts.
-        startup_script: Option<Command> = ["startup_script"], SCRIPT, "none", SERVICE;
+        startup_script: Option<Command> = ["startup_script"], SCRIPT, "none", YES;
         /// How long it may take.
-        startup_script_timeout: Option<u32> = ["startup_script_timeout"], count(1, 1_000, "s"), "10 s", SERVICE;
+        startup_script_timeout: Option<u32> = ["startup_script_timeout"], count(1, 1_000, "s"), "10 s", YES;
         /// Run after everything else.
-        shutdown_script: Option<Command> = ["shutdown_script"], SCRIPT, "none", SERVICE;
+        shutdown_script: Option<Command> = ["shutdown_script"], SCRIPT, "none", YES;
         /// How long it may take.
-        shutdown_script_timeout: Option<u32> = ["shutdown_script_timeout"], count(1, 1_000, "s"), "10 s", SERVICE;
+        shutdown_script_timeout: Option<u32> = ["shutdown_script_timeout"], count(1, 1_000, "s"), "10 s", YES;
         /// Which virtual router decides whether the IPVS connection table is sent or received.
         lvs_sync_daemon: Option<SyncDaemon> = ["lvs_sync_daemon"], text("interface [[inst] router] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]"), "none", YES;
         /// Empties the IPVS table at the start.
@@ -146,8 +145,8 @@ block! {
         rs_init_notifies: bool = ["rs_init_notifies"], FLAG, "off", YES;
         /// Logs each failed attempt of a check.
         checker_log_all_failures: Option<bool> = ["checker_log_all_failures"], BOOL, "off", YES;
-        /// File mode mask.
-        umask: Option<String> = ["umask"], text("octal number, or bits joined by `|`"), "022", no("the service manager sets it: UMask= of the unit");
+        /// What new files do not allow.
+        umask: Option<String> = ["umask"], text("number, octal where it begins with 0, or bits joined by `|`"), "that of the service manager", YES;
         /// The start of what is random.
         random_seed: Option<u32> = ["random_seed"], int(0, 4_294_967_295), "the clock", YES;
         /// Sees to it that a reload is checked before it is done. Always so here: a file with errors changes nothing, and is said in the log.
@@ -174,50 +173,50 @@ block! {
         json_dump_file: Option<String> = ["json_dump_file", "json_dump_file_location"], PATH, "/tmp/keepalived.json", YES.new_in_keepalived();
         /// The form of that file.
         json_version: Option<u8> = ["json_version"], int(1, 2), "1", YES.new_in_keepalived();
-        /// The process is called `keepalived`, with `_` and the instance behind it.
+        /// The process is called `keepalived`, with `_` and the instance behind it, and its threads as keepalived's processes.
         process_names: bool = ["process_names"], FLAG, "off: it is called as its program", YES;
         /// The name of the process, of which the kernel keeps 15 bytes.
         process_name: Option<String> = ["process_name"], WORD, "that of its program", YES;
-        /// The name of the VRRP process.
-        vrrp_process_name: Option<String> = ["vrrp_process_name"], WORD, "keepalived_vrrp", ONE_PROCESS;
-        /// The name of the checker process.
-        checker_process_name: Option<String> = ["checker_process_name", "lvs_process_name"], WORD, "keepalived_healthcheckers", ONE_PROCESS;
+        /// The name of the election's thread, of which the kernel keeps 15 bytes.
+        vrrp_process_name: Option<String> = ["vrrp_process_name"], WORD, "vrrp; with `process_names` keepalived_vrrp", YES;
+        /// The name of the health checks' thread, of which the kernel keeps 15 bytes.
+        checker_process_name: Option<String> = ["checker_process_name", "lvs_process_name"], WORD, "healthcheck; with `process_names` keepalived_ipvs", YES;
         /// The name of the BFD process.
-        bfd_process_name: Option<String> = ["bfd_process_name"], WORD, "keepalived_bfd", ONE_PROCESS;
+        bfd_process_name: Option<String> = ["bfd_process_name"], WORD, "keepalived_bfd", NO_BFD;
         /// The real-time priority of the election, where `vrrp_rt_priority` says none: from the start, not only once it was late.
         max_auto_priority: Option<i16> = ["max_auto_priority"], int(-1, 99), "`vrrp_rt_priority`", YES;
-        /// How late is late.
-        min_auto_priority_delay: Option<u32> = ["min_auto_priority_delay"], count(1, 10_000_000, "µs"), "1 s", no("the election has its real-time priority from the start");
+        /// How late is late: an election that could not run for longer says so in the log. It has its priority from the start.
+        min_auto_priority_delay: Option<u32> = ["min_auto_priority_delay"], count(1, 10_000_000, "µs"), "1 s", YES;
         /// Nice value of the election, where it has no real-time priority.
         vrrp_priority: Option<i8> = ["vrrp_priority"], int(-20, 19), "0", YES;
-        /// Nice value of the checker process.
-        checker_priority: Option<i8> = ["checker_priority"], int(-20, 19), "0", ONE_PROCESS;
+        /// Nice value of the threads of the health checks, where they have no real-time priority.
+        checker_priority: Option<i8> = ["checker_priority"], int(-20, 19), "0", YES;
         /// Nice value of the BFD process.
-        bfd_priority: Option<i8> = ["bfd_priority"], int(-20, 19), "0", ONE_PROCESS;
-        /// Real-time priority of the VRRP process.
+        bfd_priority: Option<i8> = ["bfd_priority"], int(-20, 19), "0", NO_BFD;
+        /// Real-time priority of the election.
         vrrp_rt_priority: Option<u8> = ["vrrp_rt_priority"], int(1, 99), "50", YES;
-        /// Real-time priority of the checker process.
-        checker_rt_priority: Option<u8> = ["checker_rt_priority"], int(1, 99), "none", ONE_PROCESS;
+        /// Real-time priority of the threads of the health checks; check scripts go without.
+        checker_rt_priority: Option<u8> = ["checker_rt_priority"], int(1, 99), "none", YES;
         /// Real-time priority of the BFD process.
-        bfd_rt_priority: Option<u8> = ["bfd_rt_priority"], int(1, 99), "none", ONE_PROCESS;
-        /// Keeps the VRRP process in memory.
+        bfd_rt_priority: Option<u8> = ["bfd_rt_priority"], int(1, 99), "none", NO_BFD;
+        /// Keeps the process in memory.
         vrrp_no_swap: bool = ["vrrp_no_swap"], FLAG, "always on, where it is allowed", YES;
-        /// Keeps the checker process in memory.
-        checker_no_swap: bool = ["checker_no_swap"], FLAG, "off", ONE_PROCESS;
+        /// Keeps the process in memory.
+        checker_no_swap: bool = ["checker_no_swap"], FLAG, "always on, where it is allowed", YES;
         /// Keeps the BFD process in memory.
-        bfd_no_swap: bool = ["bfd_no_swap"], FLAG, "off", ONE_PROCESS;
-        /// The processors of the VRRP process.
+        bfd_no_swap: bool = ["bfd_no_swap"], FLAG, "off", NO_BFD;
+        /// The processors of the election.
         vrrp_cpu_affinity: Option<Raw> = ["vrrp_cpu_affinity"], text("numbers"), "all", YES;
-        /// The processors of the checker process.
-        checker_cpu_affinity: Option<Raw> = ["checker_cpu_affinity"], text("numbers"), "all", ONE_PROCESS;
+        /// The processors of the health checks.
+        checker_cpu_affinity: Option<Raw> = ["checker_cpu_affinity"], text("numbers"), "all", YES;
         /// The processors of the BFD process.
-        bfd_cpu_affinity: Option<Raw> = ["bfd_cpu_affinity"], text("numbers"), "all", ONE_PROCESS;
+        bfd_cpu_affinity: Option<Raw> = ["bfd_cpu_affinity"], text("numbers"), "all", NO_BFD;
         /// How long the election may run with real-time priority without a pause, before the kernel ends the process.
         vrrp_rlimit_rttime: Option<u32> = ["vrrp_rlimit_rttime", "vrrp_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", YES;
-        /// How long the checker process may run without a pause.
-        checker_rlimit_rttime: Option<u32> = ["checker_rlimit_rttime", "checker_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", ONE_PROCESS;
+        /// The same for the health checks. There is one bound for the process: of two, the longer holds.
+        checker_rlimit_rttime: Option<u32> = ["checker_rlimit_rttime", "checker_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", YES;
         /// How long the BFD process may run without a pause.
-        bfd_rlimit_rttime: Option<u32> = ["bfd_rlimit_rttime", "bfd_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", ONE_PROCESS;
+        bfd_rlimit_rttime: Option<u32> = ["bfd_rlimit_rttime", "bfd_rlimit_rtime"], count(1, 4_294_967_295, "µs"), "none", NO_BFD;
         /// Sets supplementary groups of scripts.
         set_supplementary_groups: Option<Raw> = ["set_supplementary_groups"], text("[user]"), "off", no("scripts run with the groups of their user only").new_in_keepalived();
         /// Another form of the kernel's receive buffers for VRRP.

@@ -88,7 +88,7 @@ block! {
         /// Sends to these instead of to the group.
         unicast_peer: List<UnicastPeer> = ["unicast_peer"], list("addresses"), "none", VITAL;
         /// Without peers it is at fault, instead of using multicast.
-        unicast_fault_no_peer: bool = ["unicast_fault_no_peer"], FLAG, "off", no("without peers advertisements go to the multicast group");
+        unicast_fault_no_peer: bool = ["unicast_fault_no_peer"], FLAG, "off", VITAL;
         /// Time to live of advertisements sent to peers.
         unicast_ttl: Option<u8> = ["unicast_ttl"], int(0, 255), "255", YES;
         /// Discards advertisements of whoever is not a peer.

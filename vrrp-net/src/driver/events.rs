@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrp_fsm::{Datagram, Input, Instant};
-use vrrp_proto::Envelope;
+use vrrp_fsm::{Datagram, DiscardReason, Input, Instant};
+use vrrp_proto::{AddressFamily, Envelope};
 
-use super::{About, Driver};
+use super::{About, Driver, QUIET};
 use crate::Error;
 use crate::handle::DriverEvent;
 use crate::host::{Change, HostEvent, Switch};
@@ -17,7 +17,11 @@ use crate::seat::Seat;
 impl Driver {
     pub(super) fn receive(&mut self, now: Instant) -> Result<(), Error> {
         let Self {
-            host, router, slots, ..
+            host,
+            router,
+            slots,
+            strangers,
+            ..
         } = self;
         let mut news = Vec::new();
         host.receive(&mut |received| {
@@ -29,7 +33,7 @@ impl Driver {
                 return;
             };
             // A discarded packet has been counted by the router, which lets each kind be told once a minute.
-            if let Err(discard) = router.handle_packet(
+            let Err(discard) = router.handle_packet(
                 now,
                 &Datagram {
                     interface: slot.id,
@@ -37,10 +41,25 @@ impl Driver {
                     message: received.message,
                     received: received.time,
                 },
-            ) && discard.is_news
-                && let Some(id) = discard.router
-            {
+            ) else {
+                return;
+            };
+            if let Some(id) = discard.router.filter(|_| discard.is_news) {
                 news.push((id, received.source, discard));
+            }
+            // They come this far only where somebody wants to know.
+            if let DiscardReason::UnknownVrid(vrid) = discard.reason {
+                let known = (slot.id, AddressFamily::of(received.source), vrid);
+                let told = strangers.get(&known).copied();
+                if told.is_none_or(|told| now.saturating_since(told) >= QUIET) {
+                    strangers.insert(known, now);
+                    tracing::info!(
+                        interface = %slot.name,
+                        vrid = vrid.get(),
+                        from = %received.source,
+                        "an advertisement of a virtual router that is not configured here"
+                    );
+                }
             }
         })?;
         for (id, from, discard) in news {

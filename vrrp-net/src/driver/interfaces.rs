@@ -216,6 +216,7 @@ impl Driver {
         for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
             let mut groups = Vec::new();
             let mut vrids = Vec::new();
+            let mut all = false;
             for seat in self.seats.values().filter(|seat| seat.slot == place) {
                 let Some(router) = self.router.virtual_router(seat.router) else {
                     continue;
@@ -225,11 +226,15 @@ impl Driver {
                     continue;
                 }
                 vrids.push(parameters.vrid().get());
+                all |= seat.instance.report_unknown;
                 if let Delivery::Multicast(group) = parameters.delivery()
                     && !groups.contains(group)
                 {
                     groups.push(*group);
                 }
+            }
+            if all {
+                vrids = (1..=u8::MAX).collect();
             }
             vrids.sort_unstable();
             vrids.dedup();

@@ -7,13 +7,14 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 mod parts;
+mod process;
 mod stage;
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use parts::*;
-use stage::{Daemon, FAULTY, Heard, LEFTOVER, OWNER, PAIR, Seen};
+use stage::{Daemon, FAULTY, FORGETFUL, Heard, LEFTOVER, OWNER, PAIR, Seen};
 
 /// What was seen of both, while the peers were in time.
 static SEEN: LazyLock<[Seen; 2]> = LazyLock::new(|| {
@@ -150,6 +151,36 @@ fn timers() {
         seen.active_after_last(RELEASED_2, skew(100, 1.0), faults);
         seen.active_after_last(RELEASED_3, skew(1, 4.0), faults);
         seen.active_after(VERSION_3, 4.5 + skew(100, 1.5), faults);
+    });
+}
+
+#[test]
+#[ignore = "needs root, network namespaces and keepalived"]
+fn an_interval_that_was_learned_is_forgotten() {
+    judge(|seen, faults| {
+        let [learner, other] = FORGETFUL;
+        let told = seen.said(other).first().unwrap().at;
+        let is_between = |heard: &&Heard| heard.at > told && heard.at < seen.closed;
+        for member in [learner, other] {
+            let adverts = seen.adverts(member);
+            if !adverts.iter().any(|heard| heard.at < told) {
+                faults.push(format!("V{member} was not active when the other was told"));
+            }
+            // keepalived's waits for three intervals of the one that was active once, which are twelve seconds.
+            let again = adverts.iter().find(is_between).map(|heard| heard.at - told);
+            let expected = 3.0 + skew(250, 1.0);
+            let is_right = match (seen.daemon, again) {
+                (Daemon::Ours, Some(wait)) => wait >= expected - EARLY && wait <= expected + SLACK,
+                (Daemon::Ours, None) | (Daemon::Keepalived, Some(_)) => false,
+                (Daemon::Keepalived, None) => seen.closed - told > expected + SLACK,
+            };
+            if !is_right {
+                faults.push(format!(
+                    "V{member} is active again after {again:?} s, with {expected} s to wait; watched for {} s",
+                    seen.closed - told
+                ));
+            }
+        }
     });
 }
 

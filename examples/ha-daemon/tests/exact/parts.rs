@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::stage::{FAULTY, LEFTOVER, OWN, OWNER, PAIR, Packet, Part, Says};
+use crate::stage::{FAULTY, FORGETFUL, LEFTOVER, OWN, OWNER, PAIR, Packet, Part, Says};
 
 pub(crate) const MASTER_OF_100: u8 = 2;
 pub(crate) const OWNER_UNSAID: u8 = 3;
@@ -90,6 +90,21 @@ pub(crate) fn parts() -> Vec<Part> {
         ),
         quiet(PAIR[0], "state MASTER\n priority 255"),
         quiet(PAIR[1], "state BACKUP\n priority 100"),
+        // The first learns that the active router is slow, and is active itself before long; then the second is told of a
+        // better one, which is not there for long.
+        part(
+            FORGETFUL[0],
+            "version 3\n priority 250",
+            vec![
+                says(-1.0, 1.0, Packet::v3(251, 400)),
+                says(1.2, 1.8, Packet::v3(0, 400)),
+            ],
+        ),
+        part(
+            FORGETFUL[1],
+            "version 3\n priority 250",
+            vec![says(6.0, 6.5, Packet::v3(251, 100))],
+        ),
         // As a backup.
         part(EQUAL, "priority 100", always(v2(100))),
         part(LOWER, "priority 100", always(v2(50))),

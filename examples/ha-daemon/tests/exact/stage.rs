@@ -273,10 +273,9 @@ fn prepare(host: &Host, parts: &[Part]) {
     let global = "global_defs {\n script_user root\n}\n\
                   vrrp_script door {\n script \"/usr/bin/test ! -e /run/closed\"\n interval 1\n timeout 30\n}\n\
                   vrrp_script slow {\n script \"/bin/sleep 2\"\n interval 60\n timeout 30\n}\n";
-    let group = format!(
-        "vrrp_sync_group G {{\n group {{\n  V{}\n  V{}\n }}\n}}\n",
-        PAIR[0], PAIR[1]
-    );
+    let group: String = [PAIR, FORGETFUL]
+        .map(|[one, two]| format!("vrrp_sync_group G{one} {{\n group {{\n  V{one}\n  V{two}\n }}\n}}\n"))
+        .concat();
     let blocks: String = parts.iter().map(|part| block(part.vrid, part.lines)).collect();
     host.write(CONFIG, &format!("{global}{group}{blocks}"));
     host.write_program(
@@ -384,8 +383,8 @@ fn now() -> u64 {
     u64::try_from(since.as_nanos()).unwrap()
 }
 
-const OURS: &str = env!("CARGO_BIN_EXE_ha-daemon");
-const CONFIG: &str = "/etc/keepalived/keepalived.conf";
+pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_ha-daemon");
+pub(crate) const CONFIG: &str = "/etc/keepalived/keepalived.conf";
 const PID: &str = "/run/daemon.pid";
 
 pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(10, 1, 10, 1);
@@ -400,6 +399,8 @@ const RAW: i32 = 255;
 pub(crate) const OWNER: u8 = 1;
 /// The two of the sync group.
 pub(crate) const PAIR: [u8; 2] = [7, 8];
+/// The two of the sync group of which one has learned an interval before it was active.
+pub(crate) const FORGETFUL: [u8; 2] = [43, 44];
 /// The one whose address is there at the start.
 pub(crate) const LEFTOVER: u8 = 36;
 /// The one that tracks the door.
