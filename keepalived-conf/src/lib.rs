@@ -55,7 +55,9 @@ pub use model::checker::{
 pub use model::configuration::{Configuration, Ssl};
 pub use model::forwarding::{Forwarding, Method, Tunnel, TunnelChecksum};
 pub use model::garp_group::GarpGroup;
-pub use model::global_defs::{DynamicInterfaces, Fifo, FlushOnStop, GlobalDefs, SmtpServer, SyncDaemon};
+pub use model::global_defs::{
+    AutoPriority, DynamicInterfaces, Fifo, FlushOnStop, GlobalDefs, SmtpServer, SyncDaemon,
+};
 pub use model::http::{HttpCheck, HttpProtocol, StatusCodes, Url};
 pub use model::interface::{LinkbeatInterface, UpDownDelay};
 pub use model::raw::Raw;

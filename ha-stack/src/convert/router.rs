@@ -1,5 +1,6 @@
 //! Virtual routers and sync groups.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -115,12 +116,22 @@ fn router(context: &mut Context<'_>, instance: &VrrpInstance) -> Option<VirtualR
         return None;
     };
     let mut built = Instance::new(name, interface, vrid);
-    for (place, address) in instance.virtual_ipaddress.iter().enumerate() {
+    let mut excluded = HashSet::new();
+    // What is said twice counts once, as with keepalived.
+    let mut said = HashSet::new();
+    for address in &instance.virtual_ipaddress {
+        if !said.insert(address.address.address) {
+            continue;
+        }
         // An advertisement lists so many and no more; keepalived excludes the rest, too.
-        let excluded = place >= MOST_ADVERTISED;
+        let excluded = said.len() > MOST_ADVERTISED;
         built = built.address(address_of(context, instance, interface, address, excluded)?);
     }
     for address in &instance.virtual_ipaddress_excluded {
+        let key = (address.address.address, address.device.as_deref());
+        if said.contains(&key.0) || !excluded.insert(key) {
+            continue;
+        }
         built = built.address(address_of(context, instance, interface, address, true)?);
     }
     for route in &instance.virtual_routes {
@@ -257,7 +268,12 @@ fn election(context: &mut Context<'_>, instance: &VrrpInstance, built: Instance)
     let peers: Vec<Peer> = instance
         .unicast_peer
         .iter()
-        .map(|peer| Peer {
+        .enumerate()
+        .filter(|(place, peer)| {
+            let mut before = instance.unicast_peer.iter().take(*place);
+            !before.any(|known| known.address == peer.address)
+        })
+        .map(|(_, peer)| Peer {
             minimum_hop_limit: peer.min_ttl.unwrap_or(0),
             maximum_hop_limit: peer.max_ttl.unwrap_or(255),
             ..Peer::new(peer.address)
@@ -479,7 +495,14 @@ fn virtual_mac(
     if let Some(name) = name {
         built = built.name(&name);
     }
-    if let Some(text) = &vmac.address {
+    let is_strict = instance.is_strict(context.configuration);
+    // Those of the standard follow from the VRID, which one that is given by hand need not.
+    let is_standard = |text: &&String| text.to_ascii_lowercase().starts_with("00:00:5e:00:0");
+    if let Some(text) = vmac
+        .address
+        .as_ref()
+        .filter(|text| !is_strict && !is_standard(text))
+    {
         let mut octets: Vec<u8> = text
             .split(':')
             .filter_map(|octet| u8::from_str_radix(octet, 16).ok())
@@ -494,7 +517,7 @@ fn virtual_mac(
         built = built.mac(MacAddress(octets));
     }
     // keepalived sends to peers from the interface below, too.
-    if instance.vmac_xmit_base || !instance.unicast_peer.is_empty() {
+    if (instance.vmac_xmit_base && !is_strict) || !instance.unicast_peer.is_empty() {
         built = built.transmit_from_base();
     }
     Some(built)

@@ -69,7 +69,7 @@ fn scheduling(context: &mut Context<'_>, global: &GlobalDefs) {
     // keepalived raises itself to the second when it was late; here it is there before.
     let raised = global
         .max_auto_priority
-        .and_then(|priority| u8::try_from(priority).ok());
+        .and_then(|priority| u8::try_from(priority.0).ok());
     let raised = raised.filter(|priority| *priority > 0);
     let scheduling = Scheduling {
         name: thread_name(global, global.vrrp_process_name.as_ref(), "keepalived_vrrp"),

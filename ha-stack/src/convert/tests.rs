@@ -7,6 +7,7 @@ use vrrp_net::Pace;
 use vrrp_proto::{AdverInterval, Authentication, Password};
 
 use super::*;
+use crate::command::CommandLine;
 use crate::plan::{TrackPlan, TrackedObject, VirtualRouterPlan};
 
 fn host() -> Memory {
@@ -457,6 +458,33 @@ fn what_concerns_the_start_and_the_process_is_in_the_plan() {
     let scheduling = |lines: &str| convert(&format!("global_defs {{\n{lines}\n}}\n")).plan.scheduling;
     assert_eq!(scheduling("max_auto_priority 20").realtime_priority, Some(20));
     assert_eq!(scheduling("max_auto_priority -1").realtime_priority, None);
+    assert_eq!(scheduling("max_auto_priority").realtime_priority, Some(99));
+    let raised = scheduling("max_auto_priority 60\nvrrp_rt_priority 40\nmin_auto_priority_delay 2500");
+    assert_eq!(raised.realtime_priority, Some(60));
+    assert_eq!(raised.late, Some(Duration::from_micros(2500)));
+    assert_eq!(raised.name, None);
+    assert_eq!(
+        scheduling("process_names").name.as_deref(),
+        Some("keepalived_vrrp")
+    );
+    let named =
+        scheduling("process_names\nvrrp_process_name elected\nvrrp_rlimit_rttime 5\nchecker_rlimit_rttime 7");
+    assert_eq!(named.name.as_deref(), Some("elected"));
+    assert_eq!(named.longest_run, Some(Duration::from_micros(7)));
+    let plan = convert(
+        "net_namespace_ipvs green\nglobal_defs {\nstartup_script \"/n.sh a\" root\nshutdown_script /bin/bash\n\
+         shutdown_script_timeout 3\numask IRGRP|IWGRP\n}\n",
+    )
+    .plan;
+    assert_eq!(plan.ipvs_namespace.as_deref(), Some("green"));
+    let told = |script: &Option<(CommandLine, Duration)>| {
+        let (command, limit) = script.as_ref().unwrap();
+        (command.to_string(), limit.as_secs())
+    };
+    assert_eq!(told(&plan.startup), ("/n.sh a".to_owned(), 10));
+    assert_eq!(told(&plan.shutdown), ("/bin/bash".to_owned(), 3));
+    assert_eq!(plan.file_mask, Some(0o060));
+    assert_eq!(convert("global_defs {\numask IRALL\n}\n").warnings.len(), 1);
     let all =
         scheduling("max_auto_priority 20\nvrrp_rt_priority 40\nvrrp_priority -7\nvrrp_rlimit_rttime 5000");
     assert_eq!(all.realtime_priority, Some(40));
@@ -467,6 +495,75 @@ fn what_concerns_the_start_and_the_process_is_in_the_plan() {
     assert_eq!(delayed("global_defs { vrrp_delay_after_boot 1 }"), 0);
     let left = delayed("global_defs { vrrp_delay_after_boot 4294 }");
     assert!(left <= 4294);
+}
+
+#[cfg(feature = "balance")]
+#[test]
+fn the_words_about_the_checker_process_are_for_the_threads_of_the_checks() {
+    let checks = |lines: &str| {
+        convert(&format!("global_defs {{\n{lines}\n}}\n"))
+            .plan
+            .check_scheduling
+    };
+    assert_eq!(checks("process_names").name.as_deref(), Some("keepalived_ipvs"));
+    let all =
+        checks("checker_process_name c\nchecker_priority 5\nchecker_rt_priority 9\nchecker_cpu_affinity 1 2");
+    assert_eq!(all.name.as_deref(), Some("c"));
+    assert_eq!((all.niceness, all.realtime_priority), (Some(5), Some(9)));
+    assert_eq!(all.processors, [1, 2]);
+}
+
+#[test]
+fn what_is_said_twice_counts_once() {
+    let text = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 51\nunicast_peer {\n10.0.0.8\n10.0.0.9\n10.0.0.8\n}\n\
+                virtual_ipaddress {\n10.0.0.1\n10.0.0.2\n10.0.0.1/24\n}\n\
+                virtual_ipaddress_excluded {\n10.0.0.2\n10.0.0.3\n10.0.0.3\n}\n}\n";
+    let conversion = convert(text);
+    assert_eq!(conversion.errors, []);
+    let instance = &conversion.plan.virtual_routers[0].instance;
+    let shown: Vec<String> = instance.virtual_addresses().map(ToString::to_string).collect();
+    assert_eq!(shown, ["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"]);
+    let Delivery::Unicast(peers) = instance.to_parameters().unwrap().delivery().clone() else {
+        panic!("multicast");
+    };
+    assert_eq!(peers.len(), 2);
+}
+
+#[test]
+fn a_virtual_mac_of_the_standard_or_in_strict_mode_is_nobodys_choice() {
+    let plan = |lines: &str| {
+        let text = format!(
+            "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 51\n{lines}\nvirtual_ipaddress {{\n10.0.0.1\n}}\n}}\n"
+        );
+        let conversion = convert(&text);
+        assert_eq!(conversion.errors, [], "{lines}");
+        format!("{:?}", conversion.plan.virtual_routers[0].instance)
+    };
+    let usual = plan("use_vmac v");
+    assert_eq!(plan("use_vmac v 00:00:5e:00:01:07"), usual);
+    assert_ne!(plan("use_vmac v 02:00:5e:00:01:07"), usual);
+    assert_ne!(plan("use_vmac v\nvmac_xmit_base"), usual);
+    let strict = plan("strict_mode on\nuse_vmac v");
+    assert_eq!(
+        plan("strict_mode on\nvmac_xmit_base\nuse_vmac v 02:00:5e:00:01:07"),
+        strict
+    );
+}
+
+#[test]
+fn without_a_peer_there_is_a_fault_where_that_is_asked_for() {
+    let tracks = |lines: &str| {
+        let text = format!(
+            "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 51\nunicast_src_ip 10.0.0.9\n{lines}\n\
+             virtual_ipaddress {{\n10.0.0.1\n}}\n}}\n"
+        );
+        convert(&text).plan.virtual_routers.remove(0).tracks
+    };
+    assert_eq!(tracks(""), []);
+    assert_eq!(tracks("unicast_fault_no_peer\nunicast_peer {\n10.0.0.8\n}"), []);
+    let tracked = tracks("unicast_fault_no_peer");
+    assert_eq!(tracked.len(), 1);
+    assert_eq!((&tracked[0].object, tracked[0].weight), (&TrackedObject::Peer, 0));
 }
 
 #[test]

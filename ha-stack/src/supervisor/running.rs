@@ -160,7 +160,10 @@ impl Tracks {
                 let name = match object {
                     TrackedObject::Start => START_DELAY.to_owned(),
                     TrackedObject::Peer => NO_PEER.to_owned(),
-                    object => format!("{} {}", object.kind(), object.name()),
+                    TrackedObject::Script(_)
+                    | TrackedObject::File(_)
+                    | TrackedObject::Process(_)
+                    | TrackedObject::Interface(_) => format!("{} {}", object.kind(), object.name()),
                 };
                 (*number, name)
             })

@@ -183,8 +183,8 @@ block! {
         checker_process_name: Option<String> = ["checker_process_name", "lvs_process_name"], WORD, "healthcheck; with `process_names` keepalived_ipvs", YES;
         /// The name of the BFD process.
         bfd_process_name: Option<String> = ["bfd_process_name"], WORD, "keepalived_bfd", NO_BFD;
-        /// The real-time priority of the election, where `vrrp_rt_priority` says none: from the start, not only once it was late.
-        max_auto_priority: Option<i16> = ["max_auto_priority"], int(-1, 99), "`vrrp_rt_priority`", YES;
+        /// The real-time priority of the election where `vrrp_rt_priority` says less: from the start, not only once it was late. Without a number 99; 0 and -1 for none.
+        max_auto_priority: Option<AutoPriority> = ["max_auto_priority"], text("[-1..99]"), "`vrrp_rt_priority`", YES;
         /// How late is late: an election that could not run for longer says so in the log. It has its priority from the start.
         min_auto_priority_delay: Option<u32> = ["min_auto_priority_delay"], count(1, 10_000_000, "µs"), "1 s", YES;
         /// Nice value of the election, where it has no real-time priority.
@@ -295,6 +295,35 @@ block! {
         use_symlink_paths: Option<bool> = ["use_symlink_paths"], BOOL, "off", no("paths of scripts are used as they are written").new_in_keepalived();
     }
 }
+
+/// Up to which real-time priority keepalived raises itself: -1 to 99.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(transparent)
+)]
+pub struct AutoPriority(pub i16);
+
+impl Value for AutoPriority {
+    fn take(words: &mut Words<'_>, keyword: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
+        let range = Keyword {
+            range: int(-1, MOST_REALTIME.into()),
+            ..*keyword
+        };
+        match words.peek() {
+            Some(_) => i16::take(words, &range, reader).map(Self),
+            None => Some(Self(MOST_REALTIME)),
+        }
+    }
+
+    fn put(&self, line: &mut Vec<String>) {
+        self.0.put(line);
+    }
+}
+
+/// The kernel's.
+const MOST_REALTIME: i16 = 99;
 
 /// Where mails are handed over: `mail.example.com 25`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -503,4 +532,11 @@ impl Value for SyncDaemon {
     }
 }
 
-crate::macros::settings!(SmtpServer, Fifo, DynamicInterfaces, FlushOnStop, SyncDaemon);
+crate::macros::settings!(
+    AutoPriority,
+    SmtpServer,
+    Fifo,
+    DynamicInterfaces,
+    FlushOnStop,
+    SyncDaemon
+);

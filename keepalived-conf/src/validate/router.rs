@@ -213,7 +213,18 @@ fn source(router: &VrrpInstance, reader: &mut Reader<'_>) {
             "224.0.0.18 and ff02::12 are those of the standard",
         );
     }
+    let mut seen = Vec::new();
     for peer in &router.unicast_peer {
+        if seen.contains(&peer.address) {
+            reader.of_entry(
+                peer.origin,
+                Severity::Warning,
+                format!("the peer {} is said twice", peer.address),
+                "the second is ignored",
+                Verdict::Silent,
+            );
+        }
+        seen.push(peer.address);
         if peer.address.is_ipv6() != router.is_ipv6() {
             reader.of_entry(
                 peer.origin,
@@ -429,8 +440,56 @@ fn strictness(router: &VrrpInstance, configuration: &Configuration, reader: &mut
             Verdict::Silent,
         );
     }
+    let by_hand = router.use_vmac.as_ref().and_then(|vmac| vmac.address.as_ref());
+    if let Some(address) = by_hand
+        && address.to_ascii_lowercase().starts_with("00:00:5e:00:0")
+    {
+        reader.at(
+            router.origin,
+            "use_vmac",
+            Severity::Warning,
+            format!("{address} is one of the standard's addresses, which nobody may choose: that of the VRID is used"),
+            "leave it out",
+        );
+    }
     if !router.is_strict(configuration) {
         return;
+    }
+    if router.state == Some(State::Master) && router.effective_priority() != 255 {
+        reader.at(
+            router.origin,
+            "state",
+            Severity::Warning,
+            "strict mode knows `state MASTER` of the owner of the addresses only (priority 255)",
+            "use `state BACKUP`",
+        );
+    }
+    if by_hand.is_some() {
+        reader.at(
+            router.origin,
+            "use_vmac",
+            Severity::Warning,
+            "strict mode forbids a hardware address of one's own: that of the VRID is used",
+            "leave it out",
+        );
+    }
+    if router.vmac_xmit_base {
+        reader.at(
+            router.origin,
+            "vmac_xmit_base",
+            Severity::Warning,
+            "strict mode forbids `vmac_xmit_base`: it is ignored",
+            "",
+        );
+    }
+    if router.down_timer_adverts.is_some_and(|adverts| adverts != 3) {
+        reader.at(
+            router.origin,
+            "down_timer_adverts",
+            Severity::Warning,
+            "strict mode knows three advertisements only: `down_timer_adverts` is ignored",
+            "",
+        );
     }
     if !router.unicast_peer.is_empty() {
         reader.at(
