@@ -343,7 +343,7 @@ mod tests {
 
     fn runner(plane: impl DataPlane + 'static) -> Runner {
         let hub = EventHub::new(ScriptNotifier::start(Duration::from_secs(1), None).unwrap());
-        Runner::start(Arc::new(hub), Box::new(plane)).unwrap()
+        Runner::start(Arc::new(hub), Box::new(plane), &Scheduling::default()).unwrap()
     }
 
     /// One that has something already.
