@@ -167,6 +167,103 @@ fn a_real_server_leaves_and_returns_and_the_sorry_server_stands_in() {
     assert_eq!(stack.plane.last().virtual_servers, [], "cleaned up");
 }
 
+/// Each is told, the virtual server after the last of them, and from each table to the next there is somebody to serve.
+#[test]
+fn a_thousand_that_fail_at_once_are_told_each_and_the_sorry_server_stands_in_last() {
+    let stack = Stack::new();
+    let (mut server, _) = server();
+    let address = |number: u32| SocketAddr::from(([10, 1, (number / 250) as u8, (number % 250) as u8], 80));
+    server.real_servers.clear();
+    let reporters: Vec<Reporter> = (0..1000)
+        .map(|number| {
+            let (external, reporter) = External::new();
+            let mut real = RealServerPlan::new(address(number));
+            let interval = Duration::from_millis(200);
+            let slower = Policy {
+                interval,
+                retry_delay: Some(interval),
+                ..*policy()
+            };
+            real.checks.push((Check::local(external), Arc::new(slower)));
+            server.real_servers.push(real);
+            reporter
+        })
+        .collect();
+    stack.supervisor.reload(plan(vec![server])).unwrap();
+    assert_eq!(stack.event(), "[10.0.0.100]:tcp:80 UP");
+    std::thread::scope(|scope| {
+        for reporters in reporters.chunks(250) {
+            scope.spawn(|| reporters.iter().for_each(|reporter| reporter.report(failed())));
+        }
+    });
+    stack.wait_for(&[(250, 1)]);
+    let mut told: Vec<String> = (0..1000).map(|_| stack.event()).collect();
+    let last = stack.event();
+    assert!(last.starts_with("[10.0.0.100]:tcp:80 DOWN"), "{last}");
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), 1000, "each once");
+    assert!(
+        told.iter()
+            .all(|told| told.contains(" [10.0.0.100]:tcp:80 DOWN: connect"))
+    );
+    let tables = stack.plane.tables();
+    for table in &tables {
+        let reals = &table.virtual_servers[0].real_servers;
+        assert!(reals.iter().any(|real| real.weight > 0));
+    }
+    println!("{} tables for 1000 failures", tables.len());
+    for reporter in &reporters {
+        reporter.report(passed());
+    }
+    let deadline = Instant::now() + LIMIT;
+    while stack.rows().len() < 1000 {
+        assert!(Instant::now() < deadline, "{} rows", stack.rows().len());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(!stack.rows().contains(&(250, 1)));
+}
+
+/// Its changes are told in turn, none of them twice, and nobody else is concerned.
+#[test]
+fn one_that_flaps_ends_as_it_is_last_and_disturbs_nobody() {
+    let stack = Stack::new();
+    let (server, [one, _two]) = server();
+    stack.supervisor.reload(plan(vec![server])).unwrap();
+    assert_eq!(stack.event(), "[10.0.0.100]:tcp:80 UP");
+    // Faster than it is checked, slower, and as it happens.
+    for _ in 0..100 {
+        one.report(failed());
+        std::thread::sleep(Duration::from_millis(3));
+        one.report(passed());
+        std::thread::sleep(Duration::from_millis(7));
+    }
+    one.report(failed());
+    stack.wait_for(&[(2, 1)]);
+    let Stack {
+        supervisor,
+        plane,
+        events,
+    } = stack;
+    supervisor.stop().unwrap();
+    let object = "[10.0.1.1]:tcp:80 [10.0.0.100]:tcp:80";
+    let told: Vec<bool> = events
+        .iter()
+        .map(|event| {
+            assert_eq!(event.object.to_string(), object);
+            event.kind.word() == "UP"
+        })
+        .collect();
+    println!("{} changes were told", told.len());
+    assert_eq!(told.first(), Some(&false));
+    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "{told:?}");
+    assert_eq!(told.last(), Some(&false));
+    let mut tables = plane.tables();
+    assert_eq!(tables.pop().unwrap().virtual_servers, [], "cleaned up");
+    let rows = |table: &ha_stack::DesiredTable| table.virtual_servers[0].real_servers.len();
+    assert!(tables.iter().all(|table| (1..=2).contains(&rows(table))));
+}
+
 #[test]
 fn a_reload_touches_what_differs_and_tells_only_that() {
     let stack = Stack::new();
