@@ -110,14 +110,15 @@ impl Runner {
         let configured = state.configure(servers, plan, active, &out);
         let mut changes = configured.lines;
         let mut told: Vec<_> = said(configured.happened, None).collect();
-        told.extend(state.aim_checks(&configured.touched, configured.gone, &out));
         // What was already refused is no news of this change.
         state.refused.clear();
-        let extent = match state.begun {
-            true => Extent::Changed,
-            false => Extent::Whole,
-        };
-        state.apply(extent);
+        // Nothing is known of anybody at the start, so nobody waits for the checks. Later, who is down already does not get
+        // into a row that is new.
+        if !state.begun {
+            state.apply(Extent::Whole);
+        }
+        told.extend(state.aim_checks(&configured.touched, configured.gone, &out));
+        state.apply(Extent::Changed);
         changes.extend(state.refused.iter().map(|line| format!("refused: {line}")));
         self.core.tell(&state, told);
         changes

@@ -250,18 +250,24 @@ impl Server {
 
     /// The rows: one for each front. Those that nothing has changed are the same as the last time.
     pub(crate) fn rows(&self) -> &[Arc<DesiredServer>] {
-        self.rows.get_or_init(|| {
-            let fronts = self.plan.fronts.iter().map(|front| DesiredServer {
-                front: *front,
-                scheduling: self.plan.scheduling.clone(),
-                one_packet: self.plan.one_packet,
-                persistence: self.plan.persistence.clone(),
-                proxy_protocol: self.plan.proxy_protocol,
-                real_servers: self.row(front),
-                absent: self.absent(front),
-                cut: self.cut(front),
-            });
-            fronts.map(Arc::new).collect()
+        let rows = self.rows.get_or_init(|| self.made_rows().map(Arc::new).collect());
+        debug_assert!(
+            rows.iter().map(|row| (**row).clone()).eq(self.made_rows()),
+            "settled after each change"
+        );
+        rows
+    }
+
+    fn made_rows(&self) -> impl Iterator<Item = DesiredServer> {
+        self.plan.fronts.iter().map(|front| DesiredServer {
+            front: *front,
+            scheduling: self.plan.scheduling.clone(),
+            one_packet: self.plan.one_packet,
+            persistence: self.plan.persistence.clone(),
+            proxy_protocol: self.plan.proxy_protocol,
+            real_servers: self.row(front),
+            absent: self.absent(front),
+            cut: self.cut(front),
         })
     }
 
