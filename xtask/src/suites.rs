@@ -48,7 +48,7 @@ pub(crate) const SUITES: &[Suite] = &[
             Need::Program("keepalived"),
             Need::Program("prlimit"),
         ],
-        at_once: 1,
+        at_once: 3,
     },
     Suite {
         package: "ha-daemon",

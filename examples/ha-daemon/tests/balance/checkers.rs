@@ -180,20 +180,30 @@ impl Observer {
         };
         self.told(number).iter().map(short).collect::<Vec<_>>().join(" ")
     }
+}
 
-    fn assert_gaps(&self, what: &str, attempts: &[f64], expected: &[f64]) {
-        assert!(attempts.len() > expected.len(), "{what}: {attempts:?}");
-        for delay in [LOOP, RETRY] {
-            let gaps = attempts.windows(2).map(|pair| pair[1] - pair[0]).zip(expected);
-            let alike = gaps.filter(|(_, wanted)| **wanted == delay).map(|(gap, _)| gap);
-            let mut alike: Vec<f64> = alike.collect();
-            alike.sort_by(f64::total_cmp);
+/// The times between attempts, of both observers, are those expected; each is where they ought to be, in order.
+fn assert_gaps(what: &str, attempts: &[Vec<f64>], expected: &[f64]) {
+    for delay in [LOOP, RETRY] {
+        let alike: Vec<Vec<f64>> = attempts
+            .iter()
+            .map(|attempts| {
+                assert!(attempts.len() > expected.len(), "{what}: {attempts:?}");
+                let gaps = attempts.windows(2).map(|pair| pair[1] - pair[0]).zip(expected);
+                let alike = gaps.filter(|(_, wanted)| **wanted == delay).map(|(gap, _)| gap);
+                let mut alike: Vec<f64> = alike.collect();
+                alike.sort_by(f64::total_cmp);
+                alike
+            })
+            .collect();
+        // What the machine lets anybody do.
+        let best = alike.iter().map(|gaps| gaps[0]).fold(f64::INFINITY, f64::min);
+        for (daemon, alike) in DAEMONS.iter().zip(&alike) {
             // The machine may hold some up, and what follows one that was held up comes sooner.
             let (least, middle) = (alike[0], alike[alike.len() / 2]);
             assert!(
-                least < delay + 0.9 && middle > delay - 0.3,
-                "{what} by {:?}: {alike:?} instead of {delay} s",
-                self.daemon
+                least < best.max(delay) + 0.9 && middle > delay - 0.3,
+                "{what} by {daemon:?}: {alike:?} instead of {delay} s, where {best} s are possible"
             );
         }
     }
@@ -211,8 +221,7 @@ fn the_same_answers_lead_to_the_same_decisions_at_the_same_attempts() {
     let _door = real.play(&door);
     for port in [":1F41", ":1F42", ":1F46"] {
         until("the servers to listen", || {
-            real.done(&["cat", "/proc/net/tcp"])
-                .contains(&format!("{port} 00000000:0000 0A"))
+            real.net("tcp").contains(&format!("{port} 00000000:0000 0A"))
         });
     }
     let observers: Vec<Observer> = DAEMONS
@@ -259,14 +268,22 @@ fn the_same_answers_lead_to_the_same_decisions_at_the_same_attempts() {
             observer.daemon
         );
     }
-    for observer in &observers {
-        for (role, gaps) in pages.iter().zip([&STATUS_GAPS[..], &DIGEST_GAPS]) {
+    for (role, gaps) in pages.iter().zip([&STATUS_GAPS[..], &DIGEST_GAPS]) {
+        let attempts = observers.iter().map(|observer| {
             // One more, so that what comes of the last answer has been told.
             until("all answers to be given", || {
                 asked(observer, role).len() > gaps.len() + 1
             });
-            observer.assert_gaps(role, &asked(observer, role), gaps);
-        }
+            asked(observer, role)
+        });
+        assert_gaps(role, &attempts.collect::<Vec<_>>(), gaps);
+    }
+    let attempts = observers.iter().map(|observer| {
+        let attempts = observer.host.read("attempts");
+        attempts.lines().map(|line| line.parse().unwrap()).collect()
+    });
+    assert_gaps("the script", &attempts.collect::<Vec<_>>(), &SCRIPT_GAPS);
+    for observer in &observers {
         for (number, expected) in TOLD {
             assert_eq!(
                 observer.words(number),
@@ -275,9 +292,6 @@ fn the_same_answers_lead_to_the_same_decisions_at_the_same_attempts() {
                 observer.daemon
             );
         }
-        let attempts = observer.host.read("attempts");
-        let attempts: Vec<f64> = attempts.lines().map(|line| line.parse().unwrap()).collect();
-        observer.assert_gaps("the script", &attempts, &SCRIPT_GAPS);
         let told: Vec<f64> = observer
             .told(6)
             .into_iter()

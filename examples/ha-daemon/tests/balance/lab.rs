@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+use failover_lab::namespace::Namespace;
 use ipvs_netlink::{Client, Table};
 
 use crate::roles;
@@ -212,9 +213,20 @@ impl Host {
         std::fs::read_to_string(self.directory.join(name)).unwrap_or_default()
     }
 
+    /// Whether this IPv4 address is its own.
     pub(crate) fn holds(&self, address: &str) -> bool {
-        self.done(&["ip", "-o", "addr", "show", "dev", INTERFACE])
-            .contains(&format!(" {address}/"))
+        // What is told without another program: whole tests wait for this, on a processor that is emulated.
+        let routes = self.net("fib_trie");
+        let leaf = format!("|-- {address}\n");
+        let mut leaves = routes.split(&leaf).skip(1);
+        leaves.any(|leaf| leaf.trim_start().starts_with("/32 host LOCAL"))
+    }
+
+    /// A file below `/proc/net`.
+    pub(crate) fn net(&self, name: &str) -> String {
+        let namespace = Namespace::named(&self.namespace).unwrap();
+        let read = || std::fs::read_to_string(format!("/proc/thread-self/net/{name}"));
+        namespace.run(read).unwrap()
     }
 
     pub(crate) fn ipvs(&self) -> Client {
@@ -260,6 +272,22 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Kills it and those that it started, all at once.
+    pub(crate) fn kill(&mut self) {
+        let id = self.id();
+        let mut command = Command::new("kill");
+        command.args(["-KILL", &id.to_string()]).args(self.children());
+        assert!(command.status().unwrap().success());
+        self.wait();
+    }
+
+    /// The numbers of those that it started.
+    pub(crate) fn children(&self) -> Vec<String> {
+        let id = self.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) {
         self.child.wait().unwrap();
@@ -297,7 +325,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

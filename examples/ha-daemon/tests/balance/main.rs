@@ -6,6 +6,7 @@
 mod chaos;
 mod checkers;
 mod clock;
+mod killed;
 mod lab;
 mod probed;
 mod reload;

@@ -2,12 +2,12 @@
 //! connection is cut off. keepalived beside it, which cuts off what a removed real server has.
 
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ipvs_netlink::ServiceKey;
 
 use crate::lab::{Daemon, long, until};
-use crate::world::{DATABASE, Load, REAL, VIP, World};
+use crate::world::{DATABASE, Load, REAL, Talks, VIP, World};
 
 /// One configuration: the weights of the real servers, 0 for who is not in it, and a number in an unrelated block.
 type Edit = ([u32; 3], u32);
@@ -98,18 +98,9 @@ impl Side {
         let daemon = host.daemon(self.daemon, &self.config(START));
         until("the first table", || shows(START));
         let place = format!("{}:80", self.service);
-        let holders = [1, 2, 3].map(|number| format!("hold {place} {number}"));
-        let _holders = holders.each_ref().map(|role| world.client.play(role));
-        let heard = || {
-            holders
-                .each_ref()
-                .map(|role| world.client.said(role).matches("heard").count())
-        };
-        until("connections to all real servers", || {
-            heard().iter().all(|count| *count > 3)
-        });
+        let talks = Talks::start(&world.client, &place);
         let workers = if long() { 8 } else { 2 };
-        let load = Load::start(&world.client, &place, workers, 30);
+        let load = Load::start(&world.client, &place, workers, 10, 30);
         for edit in edits {
             match self.daemon {
                 Daemon::Ours => host.reload(&self.config(*edit)),
@@ -122,18 +113,7 @@ impl Side {
             std::thread::sleep(Duration::from_secs(1));
         }
         let outcome = load.end();
-        let before = heard();
-        let mut cut_off = 3;
-        let patience = Instant::now() + self.patience;
-        while cut_off > 0 && Instant::now() < patience {
-            std::thread::sleep(Duration::from_secs(1));
-            let after = heard();
-            cut_off = after
-                .iter()
-                .zip(before)
-                .filter(|(after, before)| **after <= before + 5)
-                .count();
-        }
+        let cut_off = talks.cut_off(self.patience);
         println!(
             "{:?}: {} reloads under {} requests a second: {} of {} requests lost, {cut_off} of 3 connections cut off",
             self.daemon,

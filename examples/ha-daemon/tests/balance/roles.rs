@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::probed;
@@ -26,9 +27,10 @@ pub(crate) fn play() -> bool {
         ["hear", path] => hear(path),
         ["fetch", place, times] => fetch(place.parse().unwrap(), times.parse().unwrap()),
         ["hold", place, ..] => hold(place.parse().unwrap()),
-        ["load", place, workers, seconds, end] => load(
+        ["load", place, workers, each, seconds, end] => load(
             place.parse().unwrap(),
             workers.parse().unwrap(),
+            each.parse().unwrap(),
             Duration::from_secs(seconds.parse().unwrap()),
             Path::new(end),
         ),
@@ -141,9 +143,16 @@ fn fetch(place: SocketAddr, times: u32) {
     println!("\nfetched {}", answers.join(" "));
 }
 
-fn ask(place: SocketAddr, patience: Duration) -> io::Result<String> {
+fn connect(place: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&place, patience)?;
     stream.set_read_timeout(Some(patience))?;
+    // What comes after an answer does not wait until that has been acknowledged.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn ask(place: SocketAddr, patience: Duration) -> io::Result<String> {
+    let stream = connect(place, patience)?;
     let mut line = String::new();
     if BufReader::new(stream).read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -151,15 +160,38 @@ fn ask(place: SocketAddr, patience: Duration) -> io::Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
-/// Clients that ask one request after the other until a file is there; each waits so long for an answer. At the end they
-/// say how many requests there were, in how many milliseconds, and each failure.
-fn load(place: SocketAddr, workers: usize, patience: Duration, end: &Path) {
+/// Clients that ask one request after the other, so many on each connection, until a file is there; each waits so long for an
+/// answer. At the end they say how many requests there were, in how many milliseconds, how many of those passed at most
+/// without an answer to anybody, and each failure.
+fn load(place: SocketAddr, workers: usize, each: u32, patience: Duration, end: &Path) {
     let begin = Instant::now();
+    let silence = Mutex::new((begin, Duration::ZERO));
+    let answered = || {
+        let mut silence = silence.lock().unwrap();
+        let (last, longest) = *silence;
+        *silence = (Instant::now(), longest.max(last.elapsed()));
+    };
+    let talk = |requests: &mut u64| -> io::Result<()> {
+        *requests += 1;
+        let mut stream = connect(place, patience)?;
+        let mut answers = BufReader::new(stream.try_clone()?);
+        let mut line = String::new();
+        for number in 1..=each {
+            if answers.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            answered();
+            if number < each {
+                *requests += 1;
+                stream.write_all(b"again\n")?;
+            }
+        }
+        Ok(())
+    };
     let work = || {
         let (mut requests, mut failures) = (0, Vec::new());
         while !end.exists() {
-            requests += 1;
-            if let Err(error) = ask(place, patience) {
+            if let Err(error) = talk(&mut requests) {
                 failures.push(format!("{:?}", error.kind()));
             }
         }
@@ -175,7 +207,9 @@ fn load(place: SocketAddr, workers: usize, patience: Duration, end: &Path) {
         }
     });
     let time = begin.elapsed().as_millis();
-    println!("\ndone {requests} {time} {}", failures.join(" "));
+    answered();
+    let silence = silence.lock().unwrap().1.as_millis();
+    println!("\ndone {requests} {time} {silence} {}", failures.join(" "));
 }
 
 /// A client that talks on one connection for as long as it can: a line for each answer, and `broken` at the end.

@@ -132,10 +132,9 @@ fn since(begin: Instant, mut is_so: impl FnMut() -> bool) -> Duration {
 
 /// Of a process and those that it started.
 fn of_all(process: &Process, each: impl Fn(u32) -> f64) -> f64 {
-    let id = process.id();
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    each(id) + children.map(&each).sum::<f64>()
+    let children = process.children();
+    let children = children.iter().filter_map(|child| child.parse().ok());
+    each(process.id()) + children.map(&each).sum::<f64>()
 }
 
 /// In megabytes.

@@ -116,7 +116,7 @@ fn sorry(world: &World, servers: &mut Vec<Process>) {
     world.in_turn(WEB, 6, &["SORRY1"]);
     let elections = || [0, 1].map(|director| world.directors[director].log().matches("VI_1").count());
     let before = elections();
-    let load = Load::start(&world.client, WEB, 2, 30);
+    let load = Load::start(&world.client, WEB, 2, 1, 30);
     servers.extend((0..3).map(|number| world.serve(number)));
     until("the sorry server to leave", || world.up(0) == REAL);
     let load = load.end();
@@ -147,9 +147,7 @@ fn silence(world: &World) {
     // From the client's address and port to the virtual ones.
     let row = format!("0A80BEFC {port:04X} 0A80BEF8 0050");
     until("the other director to know the connection", || {
-        world.directors[1]
-            .done(&["cat", "/proc/net/ip_vs_conn"])
-            .contains(&row)
+        world.directors[1].net("ip_vs_conn").contains(&row)
     });
     world.directors[0].done(&["ip", "link", "set", INTERFACE, "down"]);
     until("the second director to take over from a dead one", || {

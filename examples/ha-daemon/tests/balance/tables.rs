@@ -90,8 +90,7 @@ fn all(daemon: Daemon) {
     real.sysctl("ipv4/icmp_ratelimit", 0);
     let _server = real.play("probed");
     until("the servers to listen", || {
-        real.done(&["cat", "/proc/net/tcp"])
-            .contains(":0050 00000000:0000 0A")
+        real.net("tcp").contains(":0050 00000000:0000 0A")
     });
     settles(&director, daemon, "keywords");
     settles(&director, daemon, "checks");

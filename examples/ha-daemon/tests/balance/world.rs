@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipvs_netlink::ServiceKey;
 
@@ -123,20 +123,75 @@ pub(crate) struct Load<'a> {
     _process: Process,
 }
 
+/// Clients that talk on one connection each for as long as they can.
+pub(crate) struct Talks<'a> {
+    client: &'a Host,
+    roles: [String; 3],
+    _processes: [Process; 3],
+}
+
+impl<'a> Talks<'a> {
+    /// Starts three, and returns when they talk.
+    pub(crate) fn start(client: &'a Host, place: &str) -> Self {
+        let roles = [1, 2, 3].map(|number| format!("hold {place} {number}"));
+        let talks = Self {
+            client,
+            _processes: roles.each_ref().map(|role| client.play(role)),
+            roles,
+        };
+        until("connections to all real servers", || {
+            talks.heard().iter().all(|count| *count > 3)
+        });
+        talks
+    }
+
+    /// The clients' ports.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let port = |role: &String| {
+            let said = self.client.said(role);
+            let mut lines = said.lines();
+            let port = lines.find_map(|line| line.strip_prefix("from ")?.parse().ok());
+            port.unwrap_or_else(|| panic!("no port: {said}"))
+        };
+        self.roles.iter().map(port).collect()
+    }
+
+    /// How many say nothing more. What a stalled machine delays is not cut off: one that is silent for so long is.
+    pub(crate) fn cut_off(&self, patience: Duration) -> usize {
+        let before = self.heard();
+        let deadline = Instant::now() + patience;
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let after = self.heard().into_iter().zip(before);
+            let cut_off = after.filter(|(after, before)| *after <= before + 5).count();
+            if cut_off == 0 || Instant::now() > deadline {
+                return cut_off;
+            }
+        }
+    }
+
+    fn heard(&self) -> [usize; 3] {
+        let heard = |role: &String| self.client.said(role).matches("heard").count();
+        self.roles.each_ref().map(heard)
+    }
+}
+
 /// What became of it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) requests: u64,
     /// In a second.
     pub(crate) rate: u64,
+    /// The longest time without an answer to anybody.
+    pub(crate) silence: Duration,
     pub(crate) failures: Vec<String>,
 }
 
 impl<'a> Load<'a> {
-    /// Starts so many, each of which waits so many seconds for an answer.
-    pub(crate) fn start(client: &'a Host, place: &str, workers: usize, patience: u64) -> Self {
+    /// Starts so many, each of which makes so many requests on a connection and waits so many seconds for an answer.
+    pub(crate) fn start(client: &'a Host, place: &str, workers: usize, each: u32, patience: u64) -> Self {
         let end = client.path(&format!("end-of-{place}"));
-        let role = format!("load {place} {workers} {patience} {end}");
+        let role = format!("load {place} {workers} {each} {patience} {end}");
         Self {
             client,
             _process: client.play(&role),
@@ -156,10 +211,11 @@ impl<'a> Load<'a> {
         });
         let mut words = line.split(' ').filter(|word| !word.is_empty());
         let mut number = || words.next().unwrap().parse::<u64>().unwrap();
-        let (requests, milliseconds) = (number(), number());
+        let (requests, milliseconds, silence) = (number(), number(), number());
         Outcome {
             requests,
             rate: requests * 1000 / milliseconds.max(1),
+            silence: Duration::from_millis(silence),
             failures: words.map(str::to_owned).collect(),
         }
     }
@@ -170,7 +226,7 @@ pub(crate) fn serve(host: &Host, name: &str) -> Process {
     let process = host.play(&format!("serve {name}"));
     // Ports 80 and 3306 in state LISTEN.
     until("the server to listen", || {
-        let sockets = host.done(&["cat", "/proc/net/tcp"]);
+        let sockets = host.net("tcp");
         [":0050", ":0CEA"]
             .iter()
             .all(|port| sockets.contains(&format!("{port} 00000000:0000 0A")))
