@@ -86,3 +86,47 @@ fn the_doctor_finds_an_address_that_is_not_quiet() {
          director; set net.ipv4.conf.all.arp_ignore to 1\n"
     );
 }
+
+/// Whoever is killed, at whatever moment, leaves behind what is needed to put everything back.
+#[test]
+#[ignore = "needs root"]
+fn killed_in_the_middle_it_can_be_undone() {
+    let script = format!(
+        "{STATE}
+        ip link set lo up; state > $RECORD.before
+        for n in 1 2 3 4 5 6 7 8 9; do
+            $DAEMON realserver --method dr --record $RECORD --address 10.9.9.$n >/dev/null & sleep 0.00$n; kill -9 $! 2>/dev/null || true
+            wait $! 2>/dev/null || true
+        done
+        for n in 1 2 3 4 5 6 7 8 9; do $DAEMON realserver --method dr --record $RECORD --address 10.9.9.$n >/dev/null; done
+        for n in 1 2 3 4 5 6 7 8 9; do $DAEMON realserver --method dr --record $RECORD --address 10.9.9.$n --undo >/dev/null; done
+        rm -f $RECORD.new; state | diff $RECORD.before - && rm $RECORD.before && echo as before"
+    );
+    assert_eq!(in_namespace("killed", &script), "as before\n");
+}
+
+/// A stand-in has the name of the tunnel's interface: what is done to it and found about it is the same.
+#[test]
+#[ignore = "needs root"]
+fn the_interface_of_a_tunnel_is_raised_and_lowered_and_what_is_wrong_with_it_is_found() {
+    let script = "echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter
+        ip link show tunl0 >/dev/null 2>&1 || ip link add tunl0 type veth peer name far
+        take() { $DAEMON realserver --method tun --record $RECORD --address 10.9.9.9 \"$@\" | grep -v net.ipv4 || true; }
+        find() { $DAEMON doctor | grep 'on tunl0' || echo none; }
+        take; take; find
+        ip link set tunl0 down; find; ip link set tunl0 up
+        echo 1 > /proc/sys/net/ipv4/conf/tunl0/rp_filter; find
+        take --undo
+        ip -o link show tunl0 | grep -o 'state [A-Z]*'";
+    assert_eq!(
+        in_namespace("tunnel", script),
+        "10.9.9.9 is on tunl0\ntunl0 is up\n\
+         nothing had to be changed\n\
+         none\n\
+         warning: 10.9.9.9 is on tunl0, which is down: nothing comes out of the tunnel; ip link set tunl0 up\n\
+         warning: 10.9.9.9 is on tunl0 and rp_filter is 1: what comes out of the tunnel is dropped; set \
+         net.ipv4.conf.tunl0.rp_filter to 2\n\
+         10.9.9.9 is not on tunl0 any more\ntunl0 is down again\n\
+         state DOWN\n"
+    );
+}

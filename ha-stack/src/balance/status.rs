@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use healthcheck::{CheckStatus as Checked, Status as TargetStatus};
 
+use crate::balance::plan::RealServerPlan;
 use crate::balance::runner::State;
 use crate::balance::server::{Real, Server, Standing};
 use crate::data_plane::{Front, RealCounters, ServerCounters, Traffic};
@@ -36,8 +37,7 @@ pub(crate) fn statuses(state: &mut State) -> Vec<VirtualServerStatus> {
                 let checked = state.checker.as_ref().and_then(|checker| checker.status(&key));
                 let drain = state.drain(&server.plan.name, real.plan.address);
                 let drain = drain.map(ToString::to_string);
-                let mut status =
-                    real_status(server, real, checked.as_ref(), find(&carried, real.plan.address));
+                let mut status = real_status(server, real, checked.as_ref(), find(&carried, &real.plan));
                 status.order = drain.or(status.order);
                 status
             });
@@ -130,11 +130,17 @@ pub(crate) fn open_connections(server: &Server, real: SocketAddr, counters: &[Se
     .sum()
 }
 
-/// The row of a real server; where ports are not changed it stands under the virtual server's.
-fn find(carried: &HashMap<SocketAddr, RealCounters>, address: SocketAddr) -> Option<&RealCounters> {
-    carried.get(&address).or_else(|| {
-        let mut same = carried.values().filter(|each| each.address.ip() == address.ip());
-        same.next().filter(|_| same.next().is_none())
+/// The row of a real server; where ports are not changed it stands under the virtual server's. Where they are, another port of
+/// the same host is another real server.
+fn find<'a>(
+    carried: &'a HashMap<SocketAddr, RealCounters>,
+    real: &RealServerPlan,
+) -> Option<&'a RealCounters> {
+    carried.get(&real.address).or_else(|| {
+        let same_host = |each: &&RealCounters| each.address.ip() == real.address.ip();
+        let mut same = carried.values().filter(same_host);
+        same.next()
+            .filter(|_| same.next().is_none() && !real.forwarding.changes_ports())
     })
 }
 
@@ -154,5 +160,35 @@ fn traffic(traffic: Traffic) -> TrafficStatus {
         connections_per_second: traffic.connection_rate,
         bytes_in_per_second: traffic.byte_rate_in,
         bytes_out_per_second: traffic.byte_rate_out,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_plane::Forwarding;
+
+    #[test]
+    fn what_another_port_of_the_same_host_carries_is_not_its_own() {
+        let address: SocketAddr = "10.0.1.1:80".parse().unwrap();
+        let row = RealCounters {
+            address,
+            weight: 1,
+            active: 5,
+            inactive: 0,
+            traffic: Traffic::default(),
+        };
+        let carried = HashMap::from([(address, row)]);
+        let mut real = RealServerPlan::new("10.0.1.1:81".parse().unwrap());
+        for (forwarding, is_found) in [
+            (Forwarding::Masquerade, false),
+            (Forwarding::FullNat, false),
+            (Forwarding::DirectRoute, true),
+        ] {
+            real.forwarding = forwarding;
+            assert_eq!(find(&carried, &real).is_some(), is_found, "{forwarding:?}");
+        }
+        real.address = address;
+        assert!(find(&carried, &real).is_some());
     }
 }
