@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 mod ha_stack;
 mod ipvs_netlink;
+mod keepalived_conf;
 mod lvs_sched;
 mod vrrp_fsm;
 mod vrrp_proto;
@@ -16,6 +17,7 @@ type Case = (&'static str, fn(u64));
 const CASES: &[&[Case]] = &[
     ha_stack::CASES,
     ipvs_netlink::CASES,
+    keepalived_conf::CASES,
     lvs_sched::CASES,
     vrrp_fsm::CASES,
     vrrp_proto::CASES,
