@@ -1,4 +1,5 @@
-//! What an operator installs, in one folder: a static `ha-daemon`, its manual page, completions and unit.
+//! What an operator installs, in one folder: a static `ha-daemon`, its manual page, completions and unit; and beside it what a debugger
+//! reads.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -43,7 +44,7 @@ pub(crate) fn build() -> Result {
         Ok(path)
     };
     let program = place("bin/ha-daemon")?;
-    fs::copy(&built, &program)?;
+    split(&built, &program, &place("debug/ha-daemon.debug")?)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     let write = |arguments: &[&str], name: &str| -> Result {
         Ok(fs::write(
@@ -71,10 +72,22 @@ pub(crate) fn build() -> Result {
     show(&folder, &program)
 }
 
+/// What only a debugger reads goes into a file beside, which it finds by its name; names of functions, for backtraces, stay.
+fn split(built: &Path, program: &Path, debug: &Path) -> Result {
+    run(Command::new("objcopy")
+        .arg("--only-keep-debug")
+        .args([built, debug]))?;
+    let link = format!("--add-gnu-debuglink={}", debug.display());
+    run(Command::new("objcopy")
+        .args(["--strip-debug", &link])
+        .args([built, program]))
+}
+
 fn show(folder: &Path, program: &Path) -> Result {
     let version = read(Command::new(program).arg("--version"))?;
     let size = fs::metadata(program)?.len() >> 10;
     println!("{}: {}, {size} KiB, static", folder.display(), version.trim());
+    println!("for a debugger, not to be installed: {}/debug", folder.display());
     println!(
         "to install it: cp -r {}/{{bin,lib,share}} /usr/",
         folder.display()
