@@ -493,7 +493,9 @@ impl Replay {
                         silence.as_secs_f64()
                     ));
                 }
-                if heard.priority != priority && !priority.is_release() {
+                if heard.priority.is_release() && !priority.is_release() {
+                    texts.push(format!("{from} is back, with priority {}", priority.get()));
+                } else if heard.priority != priority && !priority.is_release() {
                     texts.push(format!(
                         "{from} advertises priority {}, before {}",
                         priority.get(),

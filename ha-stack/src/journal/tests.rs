@@ -288,4 +288,7 @@ fn what_is_no_journal_is_said() {
     let mut texts = Vec::new();
     Replay::read(&text[..], |remark| texts.push(remark.text.clone())).unwrap();
     assert_eq!(texts, ["3 lines are none of a journal and were left out"]);
+    let error = Replay::read(&b"root:x:0:0\n"[..], |_| ()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    Replay::read(&b""[..], |_| panic!("there is nothing to tell")).unwrap();
 }
