@@ -540,6 +540,8 @@ fn a_virtual_mac_of_the_standard_or_in_strict_mode_is_nobodys_choice() {
         format!("{:?}", conversion.plan.virtual_routers[0].instance)
     };
     let usual = plan("use_vmac v");
+    assert_eq!(plan("use_vmac v netlink_notify_msg group 7"), usual);
+    assert_eq!(plan("use_vmac netlink_notify_msg"), plan("use_vmac"));
     assert_eq!(plan("use_vmac v 00:00:5e:00:01:07"), usual);
     assert_ne!(plan("use_vmac v 02:00:5e:00:01:07"), usual);
     assert_ne!(plan("use_vmac v\nvmac_xmit_base"), usual);

@@ -17,7 +17,7 @@ use crate::model::route::Route;
 use crate::model::rule::Rule;
 use crate::model::track::{TrackBfd, TrackFile, TrackInterface, TrackProcess, TrackScript, UnicastPeer};
 use crate::reader::Reader;
-use crate::value::Seconds;
+use crate::value::{Seconds, ignored};
 
 block! {
     /// A virtual router: addresses that one of several hosts holds.
@@ -58,8 +58,8 @@ block! {
         preempt_delay: Option<Seconds> = ["preempt_delay"], secs(0, 1_000_000), "0 s", VITAL;
         /// So many advertisements may be missed before a backup takes over.
         down_timer_adverts: Option<u8> = ["down_timer_adverts"], count(1, 100, "advertisements"), "`vrrp_down_timer_adverts`", VITAL;
-        /// With `nopreempt`: steps back when this process ran so late that a peer must have taken over.
-        timer_expired_backup: Option<u8> = ["timer_expired_backup"], int(1, 254), "off", no("being late is seen by a watchdog and by the lease of the addresses").new_in_keepalived();
+        /// Steps back when this process ran so late that a peer must have taken over. So it is always here, with `nopreempt` or without it and whatever the priority, but for the owner.
+        timer_expired_backup: Option<Raw> = ["timer_expired_backup"], text("[1..254]"), "always on", YES.new_in_keepalived();
         /// Accepts packets to the addresses.
         accept: bool = ["accept"], FLAG, "on, except in strict mode", YES;
         /// Accepts no packets to the addresses, unless it is their owner. Where the kernel has no nf_tables that is said,
@@ -224,9 +224,22 @@ pub struct UseVmac {
 }
 
 impl Value for UseVmac {
-    fn take(words: &mut Words<'_>, _: &Keyword, _: &mut Reader<'_>) -> Option<Self> {
+    fn take(words: &mut Words<'_>, _: &Keyword, reader: &mut Reader<'_>) -> Option<Self> {
         let mut found = Self::default();
         while let Some(word) = words.peek() {
+            // Of keepalived after 2.2.7. The first is about a message that the kernel sends here in any case.
+            if words.take_if(|word| word == "netlink_notify_msg").is_some() {
+                continue;
+            }
+            if let Some(group) = words.take_if(|word| word == "group") {
+                words.take();
+                ignored(
+                    group,
+                    "is not set: the macvlan is in the usual group of interfaces",
+                    reader,
+                );
+                continue;
+            }
             let octets: Vec<&str> = word.text.split(':').collect();
             let hexadecimal = |octet: &&str| octet.len() <= 2 && u8::from_str_radix(octet, 16).is_ok();
             if matches!(octets.len(), 5 | 6) && octets.iter().all(hexadecimal) && found.address.is_none() {

@@ -97,13 +97,13 @@ pub(crate) fn parts() -> Vec<Part> {
             "version 3\n priority 250",
             vec![
                 says(-1.0, 1.0, Packet::v3(251, 400)),
-                says(1.2, 1.8, Packet::v3(0, 400)),
+                says(1.2, 1.85, Packet::v3(0, 400)),
             ],
         ),
         part(
             FORGETFUL[1],
             "version 3\n priority 250",
-            vec![says(6.0, 6.5, Packet::v3(251, 100))],
+            vec![says(6.0, 6.65, Packet::v3(251, 100))],
         ),
         // As a backup.
         part(EQUAL, "priority 100", always(v2(100))),
@@ -129,14 +129,14 @@ pub(crate) fn parts() -> Vec<Part> {
         part(
             RELEASED_2,
             "priority 100",
-            vec![says(-1.0, 2.0, v2(200)), says(2.4, 2.9, v2(0))],
+            vec![says(-1.0, 2.0, v2(200)), says(2.4, 3.05, v2(0))],
         ),
         part(
             RELEASED_3,
             "version 3\n priority 1\n advert_int 4",
             vec![
                 says(-1.0, 2.0, Packet::v3(200, 400)),
-                says(2.4, 2.9, Packet::v3(0, 400)),
+                says(2.4, 3.05, Packet::v3(0, 400)),
             ],
         ),
         part(
