@@ -12,7 +12,7 @@ const PARTS: &[(&str, usize, bool)] = &[
     ("E", 7, false),
     ("T", 8, false),
     ("D", 15, false),
-    ("K", 26, false),
+    ("K", 28, false),
     ("I", 17, false),
     ("N", 19, false),
 ];
