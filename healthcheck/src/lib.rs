@@ -76,7 +76,7 @@ pub use check::{Dialogue, DialogueStep};
 #[cfg(feature = "http2")]
 pub use check::{Grpc, Http2};
 #[cfg(feature = "http")]
-pub use check::{Http, Method, Request, StatusRange};
+pub use check::{Http, HttpVersion, Method, Request, StatusRange};
 #[cfg(feature = "tls")]
 pub use check::{Tls, TlsBuilder};
 #[cfg(feature = "engine")]

@@ -5,6 +5,8 @@ use core::fmt;
 #[cfg(feature = "regex")]
 use core::hash::{Hash, Hasher};
 #[cfg(feature = "regex")]
+use core::ops::RangeInclusive;
+#[cfg(feature = "regex")]
 use std::sync::Arc;
 
 #[cfg(feature = "regex")]
@@ -52,9 +54,9 @@ impl Expect {
             Self::Contains(text) => (find(reply, text), FailKind::Mismatch),
             Self::Lacks(text) => (!find(reply, text), FailKind::Forbidden),
             #[cfg(feature = "regex")]
-            Self::Matches(pattern) => (pattern.regex.is_match(reply), FailKind::Mismatch),
+            Self::Matches(pattern) => (pattern.is_in(reply), FailKind::Mismatch),
             #[cfg(feature = "regex")]
-            Self::Never(pattern) => (!pattern.regex.is_match(reply), FailKind::Forbidden),
+            Self::Never(pattern) => (!pattern.is_in(reply), FailKind::Forbidden),
             #[cfg(feature = "digest")]
             Self::Md5(digest) => {
                 use md5::Digest as _;
@@ -69,13 +71,16 @@ impl Expect {
     }
 }
 
-/// A compiled regular expression over bytes (its classes are those of ASCII), equal to another of the same text. Matching takes time linear in the reply,
+/// A compiled regular expression over bytes (its classes are those of ASCII), equal to another of the same text and place. Matching takes time linear in the reply,
 /// whatever the reply and the pattern.
 #[cfg(feature = "regex")]
 #[derive(Clone)]
 pub struct Pattern {
     text: Arc<str>,
     regex: regex::bytes::Regex,
+    /// Where in the reply a match may begin.
+    from: usize,
+    to: usize,
 }
 
 #[cfg(feature = "regex")]
@@ -95,7 +100,31 @@ impl Pattern {
         Ok(Self {
             text: text.into(),
             regex: regex.map_err(|_| Error::BadPattern)?,
+            from: 0,
+            to: usize::MAX,
         })
+    }
+
+    /// Only matches that begin at one of these bytes of the reply count, both ends included (keepalived's
+    /// `regex_min_offset` and `regex_max_offset`). What lies before still counts as text before: `^` matches at byte 0 only.
+    #[must_use]
+    pub fn beginning_in(mut self, bytes: RangeInclusive<usize>) -> Self {
+        (self.from, self.to) = bytes.into_inner();
+        self
+    }
+
+    fn is_in(&self, reply: &[u8]) -> bool {
+        match (self.from, self.to) {
+            (0, usize::MAX) => self.regex.is_match(reply),
+            // The first match begins before all others, so that none is in time where this one is late.
+            (from, to) => {
+                from <= reply.len()
+                    && self
+                        .regex
+                        .find_at(reply, from)
+                        .is_some_and(|found| found.start() <= to)
+            }
+        }
     }
 
     /// As it was written.
@@ -114,7 +143,7 @@ impl fmt::Debug for Pattern {
 #[cfg(feature = "regex")]
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        (&self.text, self.from, self.to) == (&other.text, other.from, other.to)
     }
 }
 
@@ -124,7 +153,7 @@ impl Eq for Pattern {}
 #[cfg(feature = "regex")]
 impl Hash for Pattern {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        (&self.text, self.from, self.to).hash(state);
     }
 }
 
@@ -191,6 +220,28 @@ mod tests {
         assert!(matches!(Expect::matches("("), Err(Error::BadPattern)));
         assert!(matches!(Pattern::new("(x{1000}){1000}"), Err(Error::BadPattern)));
         assert_eq!(Pattern::new("a").unwrap(), Pattern::new("a").unwrap());
+    }
+
+    #[cfg(feature = "regex")]
+    #[test]
+    fn a_match_counts_where_it_begins() {
+        let v1 = |bytes| Expect::Matches(Pattern::new("v1").unwrap().beginning_in(bytes));
+        for (bytes, found) in [
+            (0..=usize::MAX, true),
+            (0..=2, true),
+            (0..=1, false),
+            (2..=2, true),
+            (3..=9, true),
+            (3..=5, false),
+            (7..=9, false),
+            (9..=usize::MAX, false),
+            (usize::MAX..=usize::MAX, false),
+        ] {
+            assert_eq!(v1(bytes.clone()).judge(b"..v1..v1").is_ok(), found, "{bytes:?}");
+        }
+        let first = Pattern::new("^v1").unwrap().beginning_in(2..=2);
+        assert!(Expect::Never(first.clone()).judge(b"..v1").is_ok());
+        assert_ne!(first, Pattern::new("^v1").unwrap());
     }
 
     #[cfg(feature = "digest")]

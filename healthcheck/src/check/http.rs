@@ -12,7 +12,7 @@ use crate::conversation::Conversation;
 use crate::error::Error;
 use exchange::Exchange;
 
-/// One or several HTTP/1.1 requests, made one after the other within one deadline; all must be answered as expected.
+/// One or several HTTP/1.1 or 1.0 requests, made one after the other within one deadline; all must be answered as expected.
 ///
 /// It proves that the server behind the port reads requests and gives these answers. With [`keep_alive`](Self::keep_alive)
 /// it no longer proves that it accepts new connections.
@@ -21,9 +21,10 @@ pub struct Http {
     plan: Arc<HttpPlan>,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HttpPlan {
     pub(super) requests: Vec<Request>,
+    pub(super) version: HttpVersion,
     pub(super) keep_alive: bool,
 }
 
@@ -51,6 +52,7 @@ impl Http {
         Ok(Self {
             plan: Arc::new(HttpPlan {
                 requests,
+                version: HttpVersion::Http11,
                 keep_alive: false,
             }),
         })
@@ -58,14 +60,16 @@ impl Http {
 
     /// Keeps the connection for the next attempt: a third of the cost, and a connection less for the server to accept.
     #[must_use]
-    pub fn keep_alive(self, on: bool) -> Self {
-        let requests = self.plan.requests.clone();
-        Self {
-            plan: Arc::new(HttpPlan {
-                requests,
-                keep_alive: on,
-            }),
-        }
+    pub fn keep_alive(mut self, on: bool) -> Self {
+        Arc::make_mut(&mut self.plan).keep_alive = on;
+        self
+    }
+
+    /// Speaks this version of the protocol; 1.1 unless set.
+    #[must_use]
+    pub fn version(mut self, version: HttpVersion) -> Self {
+        Arc::make_mut(&mut self.plan).version = version;
+        self
     }
 
     /// The dialogue as the engine has it, to be driven over any other connection. `addr` stands in the `Host` header
@@ -192,6 +196,17 @@ impl Request {
             None => Ok(()),
         }
     }
+}
+
+/// The version of the protocol that requests are made in. Answers are understood in either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "later versions are other protocols")]
+pub enum HttpVersion {
+    /// 1.0 (RFC 1945), with a `Host` all the same. The connection ends with the answer, unless the check keeps it.
+    Http10,
+    /// 1.1 (RFC 9112).
+    #[default]
+    Http11,
 }
 
 /// The methods that make sense in a check.

@@ -39,7 +39,7 @@ pub use external::{External, Reporter};
 #[cfg(feature = "file")]
 pub use file::File;
 #[cfg(feature = "http")]
-pub use http::{Http, Method, Request, StatusRange};
+pub use http::{Http, HttpVersion, Method, Request, StatusRange};
 #[cfg(feature = "http2")]
 pub use http2::{Grpc, Http2};
 #[cfg(feature = "icmp")]

@@ -48,6 +48,8 @@ struct Identity {
     name: Option<String>,
     roots: Roots,
     client: Option<(Vec<u8>, Vec<u8>)>,
+    #[cfg(feature = "tls-encrypted-keys")]
+    password: Option<Vec<u8>>,
     alpn: Vec<Vec<u8>>,
     warn: Option<Duration>,
     resume: bool,
@@ -71,6 +73,8 @@ impl Tls {
                 name: None,
                 roots: Roots::System,
                 client: None,
+                #[cfg(feature = "tls-encrypted-keys")]
+                password: None,
                 alpn: Vec::new(),
                 warn: Some(Duration::from_secs(14 * DAY)),
                 resume: true,
@@ -143,6 +147,14 @@ impl TlsBuilder {
         self
     }
 
+    /// The password of the key, if it is encrypted as PKCS #8 has it (`BEGIN ENCRYPTED PRIVATE KEY`, scrypt or PBKDF2 with AES).
+    #[cfg(feature = "tls-encrypted-keys")]
+    #[must_use]
+    pub fn client_key_password(mut self, password: impl Into<Vec<u8>>) -> Self {
+        self.identity.password = Some(password.into());
+        self
+    }
+
     /// Offers this protocol (ALPN); repeated calls add up.
     #[must_use]
     pub fn alpn(mut self, protocol: impl Into<Vec<u8>>) -> Self {
@@ -193,9 +205,8 @@ impl TlsBuilder {
             Some((certificate, key)) => {
                 let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
                 let chain = chain.map_err(|_| Error::BadCertificate)?;
-                let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| Error::BadCertificate)?;
                 verified
-                    .with_client_auth_cert(chain, key)
+                    .with_client_auth_cert(chain, self.identity.private_key(key)?)
                     .map_err(|_| Error::BadCertificate)?
             }
         };
@@ -222,6 +233,29 @@ impl TlsBuilder {
             settings: Arc::new(settings),
         })
     }
+}
+
+impl Identity {
+    /// The key in this PEM, decrypted if need be.
+    fn private_key(&self, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+        let plain = PrivateKeyDer::from_pem_slice(pem);
+        #[cfg(feature = "tls-encrypted-keys")]
+        if let (Err(_), Some(password)) = (&plain, &self.password) {
+            return decrypted(pem, password).ok_or(Error::BadCertificate);
+        }
+        plain.map_err(|_| Error::BadCertificate)
+    }
+}
+
+#[cfg(feature = "tls-encrypted-keys")]
+fn decrypted(pem: &[u8], password: &[u8]) -> Option<PrivateKeyDer<'static>> {
+    let text = core::str::from_utf8(pem).ok()?;
+    // Other things may stand in the file before it.
+    let text = text.get(text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----")?..)?;
+    let (_, document) = pkcs8::SecretDocument::from_pem(text).ok()?;
+    let encrypted = pkcs8::EncryptedPrivateKeyInfo::try_from(document.as_bytes()).ok()?;
+    let key = encrypted.decrypt(password).ok()?;
+    Some(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into()))
 }
 
 /// The provider that the application installed for the process, else the one a feature brings.

@@ -187,6 +187,21 @@ fn servers_that_mean_no_good() {
 }
 
 #[test]
+fn an_encrypted_key_needs_its_password() {
+    let certificate = include_bytes!("client/certificate.pem");
+    for key in [
+        &include_bytes!("client/key.pem")[..],
+        include_bytes!("client/key-scrypt.pem"),
+    ] {
+        let builder = Tls::builder().unverified().client_pem(certificate, key);
+        assert!(builder.clone().client_key_password("secret").build().is_ok());
+        let wrong = builder.clone().client_key_password("public").build();
+        assert!(matches!(wrong, Err(Error::BadCertificate)));
+        assert!(matches!(builder.build(), Err(Error::BadCertificate)));
+    }
+}
+
+#[test]
 fn what_cannot_be_built_is_refused() {
     assert!(matches!(
         Tls::builder().roots_pem("nonsense").build(),

@@ -75,8 +75,8 @@ block! {
 block! {
     /// The certificates of `SSL_GET`.
     Ssl = "SSL" {
-        /// The password of the key.
-        password: Option<String> = ["password"], WORD, "none", no("keys must not be encrypted; decrypt the file with openssl rsa");
+        /// The password of the key, which is encrypted as PKCS #8 has it.
+        password: Option<String> = ["password"], WORD, "none", YES;
         /// Who is trusted.
         ca: Option<String> = ["ca"], PATH, "nobody: certificates are not verified", YES;
         /// Our own certificate.

@@ -15,7 +15,7 @@ check! {
         /// What is asked for.
         url: Vec<Url> = ["url"], Range::Block("a request"), "none: always up", YES;
         /// The version of the protocol; `1.0C` is 1.0 with `Connection: close`.
-        http_protocol: Option<HttpProtocol> = ["http_protocol"], Range::OneOf(HttpProtocol::WORDS), "1.0", no("requests are of HTTP/1.1 whatever is said; a server of 1.0 answers them too");
+        http_protocol: Option<HttpProtocol> = ["http_protocol"], Range::OneOf(HttpProtocol::WORDS), "1.0", YES;
         /// Asks for all pages at once when it comes up, which is what is always done.
         fast_recovery: Option<bool> = ["fast_recovery"], BOOL, "off", YES;
         /// TLS: says the name of the host.
@@ -48,10 +48,10 @@ block! {
         regex_options: Option<Raw> = ["regex_options"], text("names of PCRE2 options"), "none", YES;
         /// How much memory matching may use.
         regex_stack: Option<Raw> = ["regex_stack"], text("start and most, bytes"), "the library's", no("matching takes bounded memory by itself");
-        /// Looks from this byte of the answer on.
-        regex_min_offset: Option<u32> = ["regex_min_offset"], count(0, 4_294_967_295, "bytes"), "0", no("the whole body is searched");
-        /// Looks up to this byte of the answer.
-        regex_max_offset: Option<u32> = ["regex_max_offset"], count(0, 4_294_967_295, "bytes"), "the end", no("the whole body is searched, up to a mebibyte");
+        /// What matches begins at this byte of the answer, or later.
+        regex_min_offset: Option<u32> = ["regex_min_offset"], count(0, 4_294_967_295, "bytes"), "0", YES;
+        /// What matches begins at this byte of the answer, or earlier.
+        regex_max_offset: Option<u32> = ["regex_max_offset"], count(0, 4_294_967_295, "bytes"), "the end", YES;
         /// TLS: ends as the standard asks.
         tls_compliant: Option<bool> = ["tls_compliant"], BOOL, "off", no("a connection ends without waiting for the other side's farewell, as keepalived's does where this is off").new_in_keepalived();
     }

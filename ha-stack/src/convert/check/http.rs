@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use healthcheck::{Check, Error, Expect, Http, Pattern, Request, Tls};
-use keepalived_conf::{HttpCheck, Url};
+use healthcheck::{Check, Error, Expect, Http, HttpVersion, Pattern, Request, Tls};
+use keepalived_conf::{HttpCheck, HttpProtocol, Url};
 
 use crate::convert::Context;
 use crate::convert::check::{Inherited, Made, own, shared};
@@ -24,6 +24,9 @@ pub(super) fn check(
     let mut requests = Vec::new();
     for url in &check.url {
         match request(context, url, host) {
+            Ok(request) if check.http_protocol == Some(HttpProtocol::Http10Close) => {
+                requests.push(request.header("Connection", "close"));
+            }
             Ok(request) => requests.push(request),
             Err(error) => {
                 context.error(url.origin, format!("a request of a check: {error}"));
@@ -31,8 +34,12 @@ pub(super) fn check(
             }
         }
     }
+    let version = match check.http_protocol {
+        None | Some(HttpProtocol::Http10 | HttpProtocol::Http10Close) => HttpVersion::Http10,
+        Some(HttpProtocol::Http11) => HttpVersion::Http11,
+    };
     let mut made = match Http::new(requests) {
-        Ok(http) => Check::new(place, http),
+        Ok(http) => Check::new(place, http.version(version)),
         Err(error) => {
             context.error(check.origin, format!("a check: {error}"));
             return None;
@@ -72,6 +79,10 @@ fn request(context: &mut Context<'_>, url: &Url, host: Option<&String>) -> Resul
                 "regular expressions are not those of PCRE2: look-around and references back are not understood",
             );
         })?;
+        let offset = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let pattern = pattern.beginning_in(
+            url.regex_min_offset.map_or(0, offset)..=url.regex_max_offset.map_or(usize::MAX, offset),
+        );
         request = request.expect(match url.regex_no_match {
             true => Expect::Never(pattern),
             false => Expect::Matches(pattern),
@@ -123,6 +134,9 @@ fn tls(context: &mut Context<'_>, check: &HttpCheck, name: Option<&String>) -> O
         }
         if let (Some(certificate), Some(key)) = (&ssl.certificate, &ssl.key) {
             builder = builder.client_pem(read(certificate)?, read(key)?);
+        }
+        if let Some(password) = &ssl.password {
+            builder = builder.client_key_password(password.as_str());
         }
     }
     if let Some(name) = name {

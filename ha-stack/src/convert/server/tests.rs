@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use healthcheck::{Basis, Check, Kind, Start};
+use healthcheck::{Basis, Check, Kind, Progress, Start};
 use keepalived_conf::{Configuration, Memory};
 
 use super::*;
@@ -180,6 +180,45 @@ fn a_page_is_asked_for_and_judged_as_written() {
         "`90` is no MD5: 32 hexadecimal digits"
     );
     assert!(error(&block("path /\nregex \"(?<!a)b\"")).contains("regular expression"));
+}
+
+#[test]
+fn a_page_is_asked_for_in_the_version_that_is_said() {
+    let request = |lines: &str| {
+        let (check, _) = check(&format!("HTTP_GET {{\n{lines}url {{\npath /\n}}\n}}"));
+        let mut out = Vec::new();
+        check.conversation().unwrap().open(&mut out);
+        String::from_utf8(out).unwrap()
+    };
+    for (lines, version, closes) in [
+        ("", "HTTP/1.0", false),
+        ("http_protocol 1.0\n", "HTTP/1.0", false),
+        ("http_protocol 1.0C\n", "HTTP/1.0", true),
+        ("http_protocol 1.1\n", "HTTP/1.1", true),
+    ] {
+        let request = request(lines);
+        assert!(request.starts_with(&format!("GET / {version}\r\n")), "{request}");
+        assert_eq!(request.contains("Connection: close\r\n"), closes, "{request}");
+    }
+}
+
+#[test]
+fn an_expression_matches_where_it_is_to_begin() {
+    let with = |lines: &str| check(&format!("HTTP_GET {{\nurl {{\npath /\nregex ok\n{lines}}}\n}}")).0;
+    let offsets = with("regex_min_offset 2\nregex_max_offset 4\n");
+    assert_ne!(offsets, with(""));
+    let mut talk = offsets.conversation().unwrap();
+    for (page, passed) in [
+        ("..ok", true),
+        ("....ok", true),
+        (".....ok", false),
+        ("ok...", false),
+    ] {
+        talk.open(&mut Vec::new());
+        let answer = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+        let progress = talk.receive(answer.as_bytes(), &mut Vec::new());
+        assert_eq!(progress == Progress::PASSED, passed, "{page}");
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! The dialogue of an HTTP/1.1 check.
+//! The dialogue of an HTTP/1 check.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::body::Body;
-use super::{HttpPlan, Method, Request};
+use super::{HttpPlan, HttpVersion, Method, Request};
 use crate::conversation::{Conversation, Progress};
 use crate::failure::{FailKind, Failure, Stage};
 
@@ -61,9 +61,13 @@ impl Exchange {
 
     fn try_write(&self, request: &Request, out: &mut Vec<u8>) -> std::io::Result<()> {
         out.reserve(160);
+        let version = match self.plan.version {
+            HttpVersion::Http10 => "1.0",
+            HttpVersion::Http11 => "1.1",
+        };
         write!(
             out,
-            "{} {} HTTP/1.1\r\nHost: ",
+            "{} {} HTTP/{version}\r\nHost: ",
             request.method.text(),
             request.path
         )?;
@@ -83,8 +87,15 @@ impl Exchange {
         if !given("accept") {
             out.extend_from_slice(b"Accept: */*\r\n");
         }
-        if !self.wants_more() && !given("connection") {
-            out.extend_from_slice(b"Connection: close\r\n");
+        if !given("connection") {
+            // What is not the version's own way has to be said.
+            match self.plan.version {
+                HttpVersion::Http10 if self.plan.keep_alive => {
+                    out.extend_from_slice(b"Connection: keep-alive\r\n")
+                }
+                HttpVersion::Http11 if !self.wants_more() => out.extend_from_slice(b"Connection: close\r\n"),
+                HttpVersion::Http10 | HttpVersion::Http11 => {}
+            }
         }
         if !request.body.is_empty() || matches!(request.method, Method::Post | Method::Put) {
             write!(out, "Content-Length: {}\r\n", request.body.len())?;
@@ -138,7 +149,9 @@ impl Exchange {
             }
             return Ok(Some(Part::Head));
         }
-        self.open = parsed.keep_alive;
+        // A server that answers a 1.0 request in 1.1 ends the connection without a word.
+        let asked = self.plan.version == HttpVersion::Http11 || self.plan.keep_alive;
+        self.open = parsed.keep_alive && asked;
         self.answered = true;
         if self
             .request()
@@ -296,11 +309,12 @@ fn parse_with<'a>(
         Err(_) => return Err(FailKind::Malformed),
     };
     let status = response.code.ok_or(FailKind::Malformed)?;
-    let mut keep_alive = response.version == Some(1);
+    let (mut keeps, mut closes) = (response.version == Some(1), false);
     let (mut content_length, mut chunked, mut encoded) = (None, false, false);
     for header in response.headers.iter() {
         if header.name.eq_ignore_ascii_case("connection") {
-            keep_alive &= !names(header.value, b"close");
+            keeps |= names(header.value, b"keep-alive");
+            closes |= names(header.value, b"close");
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
             encoded = true;
             chunked = names(header.value, b"chunked");
@@ -327,7 +341,7 @@ fn parse_with<'a>(
         length,
         status,
         interim: (100..=199).contains(&status) && status != 101,
-        keep_alive,
+        keep_alive: keeps && !closes,
         body,
     }))
 }
@@ -471,6 +485,29 @@ mod tests {
         out.clear();
         assert_eq!(talk.open(&mut out), Progress::More);
         assert!(out.starts_with(b"GET /second"));
+    }
+
+    #[test]
+    fn version_1_0_is_one_answer_a_connection_unless_asked_otherwise() {
+        let both = vec![Request::get("/"), Request::get("/second")];
+        let plan = Http::new(both).unwrap().version(HttpVersion::Http10);
+        let mut out = Vec::new();
+        let mut talk = plan.conversation(addr());
+        talk.open(&mut out);
+        assert!(out.starts_with(b"GET / HTTP/1.0\r\nHost: 127.0.0.1:80\r\n"));
+        let text = String::from_utf8_lossy(&out).into_owned();
+        assert!(!text.contains("Connection"), "{text}");
+        // As Apache and others do: the version is theirs, the way that of the request.
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        assert_eq!(talk.receive(answer, &mut out), Progress::Reconnect);
+
+        let mut talk = plan.keep_alive(true).conversation(addr());
+        out.clear();
+        talk.open(&mut out);
+        let text = String::from_utf8_lossy(&out).into_owned();
+        assert!(text.contains("\r\nConnection: keep-alive\r\n"), "{text}");
+        let answer = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok";
+        assert_eq!(talk.receive(answer, &mut out), Progress::More);
     }
 
     #[test]
