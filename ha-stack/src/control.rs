@@ -20,7 +20,7 @@ use crate::notify::Event;
 use crate::status::Status;
 
 pub use client::ControlClient;
-pub use server::ControlServer;
+pub use server::{ControlLock, ControlServer};
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

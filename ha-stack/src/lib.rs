@@ -50,7 +50,7 @@ pub use balance::{
     SynchronizationPlan, VirtualServerPlan,
 };
 pub use command::{CommandLine, Credentials};
-pub use control::{Control, ControlClient, ControlServer, Request, Response, ServerAction};
+pub use control::{Control, ControlClient, ControlLock, ControlServer, Request, Response, ServerAction};
 #[cfg(feature = "keepalived")]
 pub use convert::{Conversion, ConvertOptions, Problem};
 #[cfg(feature = "proxy")]

@@ -154,6 +154,9 @@ pub(crate) struct RunOptions {
     /// Write the process number to this file
     #[arg(long, short = 'p', value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
+    /// The program has put itself in its own place: what is done once, at the start, is done
+    #[arg(long = run::BEGUN_ANEW, hide = true)]
+    pub(crate) begun_anew: bool,
 }
 
 #[derive(Args)]

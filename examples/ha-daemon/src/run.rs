@@ -7,7 +7,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use ha_stack::{
-    CommandLine, ControlServer, HttpServer, Journal, Order, Plan, Response, ServiceManager, Supervisor,
+    CommandLine, ControlLock, ControlServer, HttpServer, Journal, Order, Plan, Response, ServiceManager,
+    Supervisor,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -60,34 +61,20 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
     {
         tracing::warn!(%error, "the memory is not locked: a host that swaps may delay advertisements");
     }
-    around("startup_script", plan.startup.as_ref());
-    let outcome = wakes().and_then(|inbox| {
-        let manager = ServiceManager::from_environment();
-        let journal = options
-            .journal
-            .as_ref()
-            .map(|path| {
-                Journal::open(path).map_err(|error| format!("the journal cannot be written: {error}"))
-            })
-            .transpose()?;
-        loop {
-            match serve(
-                options,
-                &mut plan,
-                &mut outside,
-                &inbox,
-                &manager,
-                journal.as_ref(),
-            )? {
-                End::Stopped => return Ok(()),
-                // The addresses it held are found and kept by its successor.
-                End::ElectionDied => {
-                    tracing::error!("the election ended by itself: it is started anew");
-                    plan.start_delay = Duration::ZERO;
-                }
+    // A second instance must not disturb the first, and a signal may come while the script runs.
+    let taken = ControlLock::take(&options.control).map_err(no_socket);
+    let outcome = taken
+        .and_then(|lock| Ok((lock, wakes()?)))
+        .and_then(|(lock, inbox)| {
+            if options.begun_anew {
+                plan.start_delay = Duration::ZERO;
+            } else {
+                around("startup_script", plan.startup.as_ref());
             }
-        }
-    });
+            let outcome = live(options, &mut plan, &mut outside, &inbox, &lock);
+            around("shutdown_script", plan.shutdown.as_ref());
+            outcome
+        });
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -95,9 +82,41 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
             ExitCode::from(START_FAILED)
         }
     };
-    around("shutdown_script", plan.shutdown.as_ref());
     drop(log);
     code
+}
+
+/// One life of the supervisor after another, until it is stopped.
+fn live(
+    options: &RunOptions,
+    plan: &mut Plan,
+    outside: &mut Outside,
+    inbox: &Inbox,
+    lock: &ControlLock,
+) -> Result<(), Box<dyn Error>> {
+    let manager = ServiceManager::from_environment();
+    let journal = options
+        .journal
+        .as_ref()
+        .map(|path| Journal::open(path).map_err(|error| format!("the journal cannot be written: {error}")))
+        .transpose()?;
+    loop {
+        match serve(options, plan, outside, inbox, lock, &manager, journal.as_ref())? {
+            End::Stopped => return Ok(()),
+            // The addresses it held are found and kept by its successor.
+            End::ElectionDied => {
+                tracing::error!("the election ended by itself: it is started anew");
+                plan.start_delay = Duration::ZERO;
+            }
+        }
+    }
+}
+
+fn no_socket(error: ha_stack::Error) -> Box<dyn Error> {
+    match error {
+        ha_stack::Error::File { .. } => format!("the control socket cannot be made: {error}").into(),
+        _ => error.into(),
+    }
 }
 
 /// Runs what comes before or after everything else. Whatever becomes of it, the daemon goes on.
@@ -117,21 +136,17 @@ fn serve(
     plan: &mut Plan,
     outside: &mut Outside,
     inbox: &Inbox,
+    lock: &ControlLock,
     manager: &ServiceManager,
     journal: Option<&Journal>,
 ) -> Result<End, Box<dyn Error>> {
-    // Nothing is elected before the control socket is ours: a second instance must not disturb the first.
     let (election, elects) = election(plan, journal)?;
     let supervisor = Supervisor::start_thread(election, Plan::default())?;
     if let Some(journal) = journal {
         supervisor.set_journal(journal.clone());
     }
     let control = supervisor.control(Some(inbox.orders.clone()));
-    let mut control_server =
-        ControlServer::start(&options.control, control.clone()).map_err(|error| match error {
-            ha_stack::Error::File { .. } => format!("the control socket cannot be made: {error}").into(),
-            _ => Box::<dyn Error>::from(error),
-        })?;
+    let mut control_server = ControlServer::start_locked(lock.clone(), control.clone()).map_err(no_socket)?;
     let mut http_server = options
         .http
         .map(|address| HttpServer::start(address, control))
@@ -217,16 +232,18 @@ fn serve(
 }
 
 /// Puts the same program with the same arguments in the place of this one, in the same process: a thread that is stuck cannot be
-/// ended in any other way. What the election held goes with its leases, or is kept by the one that is new.
+/// ended in any other way. What the election held goes with its leases, or is kept by the one that is new. What is done once, at the
+/// start, is not done again.
 fn begin_anew() -> ! {
     // For the last line of the log, which is written by a thread of its own.
     std::thread::sleep(LAST_WORD);
-    let mut words = std::env::args_os();
+    let mark = format!("--{BEGUN_ANEW}");
+    let mut words = std::env::args_os().filter(|word| *word != *mark);
     let mut program = Command::new("/proc/self/exe");
     if let Some(name) = words.next() {
         program.arg0(name);
     }
-    let error = program.args(words).exec();
+    let error = program.args(words).arg(mark).exec();
     tracing::error!(%error, "that failed: the program ends, and the kernel takes its addresses away");
     std::thread::sleep(LAST_WORD);
     // Not in order: whatever is stuck would be waited for.
@@ -398,5 +415,8 @@ const WATCH: Duration = Duration::from_secs(5);
 
 /// Above ordinary programs and below what the kernel's own threads need.
 const REALTIME_PRIORITY: u8 = 50;
+
+/// The option that says it to the program that takes the place of this one.
+pub(crate) const BEGUN_ANEW: &str = "begun-anew";
 
 const LAST_WORD: Duration = Duration::from_millis(50);

@@ -27,12 +27,47 @@ use crate::pulse::{Patience, Pulse};
 /// The socket has mode 0600, and only root and the user the daemon runs as are answered. Dropping the server closes and
 /// removes the socket; whoever has asked something is answered first, and clients that wait for events are let go.
 pub struct ControlServer {
-    path: PathBuf,
     shared: Arc<Shared>,
     door: Door,
     patience: Patience,
-    /// Held for as long as the server lives: it is what a second instance finds taken.
-    _lock: File,
+    lock: ControlLock,
+}
+
+/// The right to a control socket, for as long as one of its clones lives: it is what a second instance finds taken. Whoever does
+/// something before there is a [`ControlServer`] that only one instance may do takes it first.
+#[derive(Clone, Debug)]
+pub struct ControlLock {
+    path: PathBuf,
+    _file: Arc<File>,
+}
+
+impl ControlLock {
+    /// Locks `PATH.lock`, for the socket at `PATH`.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyRunning`] if another has the lock; [`Error::File`] if it cannot be made.
+    pub fn take(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(beside(&path, "lock"));
+        let locked = file.and_then(|file| {
+            flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(file)
+        });
+        match locked {
+            Ok(file) => Ok(Self {
+                path,
+                _file: Arc::new(file),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::AlreadyRunning { path }),
+            Err(source) => Err(Error::File { path, source }),
+        }
+    }
 }
 
 /// What the threads of a server share.
@@ -66,12 +101,18 @@ impl ControlServer {
     /// [`Error::AlreadyRunning`] if another daemon owns the socket; [`Error::File`] if the socket cannot be made;
     /// [`Error::System`] if there is no thread.
     pub fn start(path: impl Into<PathBuf>, control: Arc<dyn Control>) -> Result<Self, Error> {
-        let path = path.into();
-        let (lock, listener) = match take(&path) {
-            Ok(taken) => taken,
-            Err(Taken::ByAnother) => return Err(Error::AlreadyRunning { path }),
-            Err(Taken::Failed(source)) => return Err(Error::File { path, source }),
-        };
+        Self::start_locked(ControlLock::take(path)?, control)
+    }
+
+    /// As [`start`](Self::start), for whoever has the lock already.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the socket cannot be made; [`Error::System`] if there is no thread.
+    pub fn start_locked(lock: ControlLock, control: Arc<dyn Control>) -> Result<Self, Error> {
+        let listener = listen(&lock.path).map_err(|source| Error::File {
+            path: lock.path.clone(),
+            source,
+        })?;
         let shared = Arc::new(Shared {
             listener,
             control,
@@ -80,11 +121,10 @@ impl ControlServer {
             clients: Arc::default(),
         });
         Ok(Self {
-            path,
             door: Door::open(&shared)?,
             shared,
             patience: Patience::default(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -115,7 +155,7 @@ impl Drop for ControlServer {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.door.signals.end();
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.lock.path);
         // The process may end next, and whoever asked it to waits for the answer.
         self.shared.answers.wait();
     }
@@ -155,35 +195,12 @@ impl fmt::Debug for ControlServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ControlServer")
-            .field("path", &self.path)
+            .field("path", &self.lock.path)
             .finish_non_exhaustive()
     }
 }
 
-enum Taken {
-    ByAnother,
-    Failed(io::Error),
-}
-
-impl From<io::Error> for Taken {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-fn take(path: &Path) -> Result<(File, UnixListener), Taken> {
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(beside(path, "lock"))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Err(Taken::ByAnother),
-        Err(error) => return Err(Taken::Failed(error.into())),
-    }
+fn listen(path: &Path) -> io::Result<UnixListener> {
     // Under its final name the socket never has a wider mode.
     let draft = beside(path, "new");
     let _ = std::fs::remove_file(&draft);
@@ -191,7 +208,7 @@ fn take(path: &Path) -> Result<(File, UnixListener), Taken> {
     listener.set_nonblocking(true)?;
     std::fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
     std::fs::rename(&draft, path)?;
-    Ok((lock, listener))
+    Ok(listener)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -396,6 +413,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Instant;
 
     use super::*;
     use crate::control::ControlClient;
@@ -507,11 +525,25 @@ mod tests {
             Err(Error::AlreadyRunning { .. })
         ));
         assert!(ControlClient::connect(&path).is_ok());
+        let lock = server.lock.clone();
         drop(server);
         assert!(!path.exists());
+        // Whoever kept the lock is not done yet.
+        assert!(matches!(
+            ControlLock::take(&path),
+            Err(Error::AlreadyRunning { .. })
+        ));
+        drop(ControlServer::start_locked(lock, Arc::new(Fake)).unwrap());
         // What a killed daemon leaves.
         drop(UnixListener::bind(&path).unwrap());
-        let server = ControlServer::start(&path, Arc::new(Fake)).unwrap();
+        // A program that another test starts has the lock, too, until it is loaded.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let server = loop {
+            match ControlServer::start(&path, Arc::new(Fake)) {
+                Err(Error::AlreadyRunning { .. }) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                started => break started.unwrap(),
+            }
+        };
         assert!(ControlClient::connect(&path).is_ok());
         drop(server);
         std::fs::remove_file(beside(&path, "lock")).unwrap();
