@@ -180,6 +180,15 @@ impl Report {
         self.verdict = self.verdict.max(Some(diagnostic.keepalived));
         if self.diagnostics.len() < MOST_KEPT {
             self.diagnostics.push(diagnostic);
+        } else if diagnostic.severity == Severity::Error
+            && self.errors <= MOST_KEPT
+            && let Some(warning) = self
+                .diagnostics
+                .iter_mut()
+                .rfind(|kept| kept.severity == Severity::Warning)
+        {
+            // Whoever is refused is to read why.
+            *warning = diagnostic;
         }
     }
 

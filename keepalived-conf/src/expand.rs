@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Report, Verdict};
 use crate::environment::{Environment, FileKind};
 use crate::include::{self, Checks};
 use crate::lexer::{Line, Marks, Words, trimmed, trimmed_range, without_comment};
-use crate::limits::{EXPANDED_LINE_BYTES, LINE_BYTES, Limits, SUBSTITUTIONS};
+use crate::limits::{BINDINGS, EXPANDED_LINE_BYTES, LINE_BYTES, Limits, SUBSTITUTIONS};
 use crate::options::Options;
 use crate::sequence::{self, Sequence};
 use crate::source::Span;
@@ -206,6 +206,8 @@ impl<'a> Expander<'a> {
             }
             match self.substitute(&line, bindings) {
                 Substituted::Nothing => {
+                    // What definitions made of it is read, too; the next line that is counted sees it.
+                    self.bytes = self.bytes.saturating_add(line.len());
                     return self.include(&line).then(|| Line::new(line));
                 }
                 Substituted::Line(next) if next.len() <= EXPANDED_LINE_BYTES => {
@@ -285,6 +287,17 @@ impl<'a> Expander<'a> {
     }
 
     fn start_sequence(&mut self, line: &Text, bindings: &Bindings) {
+        if bindings.len() >= BINDINGS {
+            self.report(
+                Diagnostic::error(
+                    line.all(),
+                    "sequences stand too deep in each other: reading stops here",
+                )
+                .advice("look for a definition that contains itself"),
+            );
+            self.stopped = true;
+            return;
+        }
         let Some(close) = line.as_str().find(')') else {
             self.report(
                 Diagnostic::error(line.all(), "`)` missing: the line is ignored")
@@ -385,7 +398,7 @@ impl<'a> Expander<'a> {
 
     fn is_no_include(&mut self, line: &Text) -> bool {
         let mut found = Words::of(line);
-        let Some(first) = found.take().filter(|word| !word.quoted) else {
+        let Some(first) = found.take() else {
             return true;
         };
         let Some(checks) = include::keyword(first.text) else {

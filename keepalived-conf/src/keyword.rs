@@ -213,6 +213,7 @@ impl Index {
     pub(crate) const fn of(vocabulary: &[Keyword]) -> Self {
         assert!(vocabulary.len() < FREE as usize, "a number has a byte");
         let mut slots = [FREE; SLOTS];
+        let mut used = 0;
         let mut number = 0;
         while number < vocabulary.len() {
             let spellings = vocabulary[number].spellings;
@@ -223,6 +224,8 @@ impl Index {
                     slot = (slot + 1) % SLOTS;
                 }
                 slots[slot] = number as u8;
+                used += 1;
+                assert!(used < SLOTS, "a search ends at a free slot");
                 spelling += 1;
             }
             number += 1;

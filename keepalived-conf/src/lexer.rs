@@ -10,8 +10,6 @@ use crate::text::{Draft, Text};
 pub(crate) struct Word<'a> {
     pub(crate) text: &'a str,
     pub(crate) span: Span,
-    /// Whether it stood in quotation marks.
-    pub(crate) quoted: bool,
 }
 
 /// A line, and what is to be looked for in it.
@@ -277,7 +275,6 @@ impl<'a> Words<'a> {
         self.at = end;
         self.last = self.text.span(start..end);
         Some(Word {
-            quoted: start < inner.start,
             text: self.whole.get(inner)?,
             span: self.last,
         })

@@ -37,3 +37,5 @@ pub(crate) const LINE_BYTES: usize = 1_023;
 pub(crate) const EXPANDED_LINE_BYTES: usize = 64 << 10;
 /// Substitutions in one line; keepalived 2.2.7 loops for ever on `$A=$A`.
 pub(crate) const SUBSTITUTIONS: usize = 1_000;
+/// Values that the sequences around a line have given; each line has them all.
+pub(crate) const BINDINGS: usize = 256;

@@ -1,5 +1,6 @@
 //! Statements to values: what every block, list and value shares while it is read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Report, Severity, Verdict};
@@ -16,9 +17,12 @@ pub(crate) struct Reader<'a> {
     pub(crate) environment: &'a dyn Environment,
     pub(crate) options: &'a Options,
     statements: Statements<'a>,
-    /// Where the keywords of each block stood: the first so many in order of the blocks, the others in that of the text.
+    /// Where the keywords of each block stood.
     met: Vec<Met>,
+    /// So many of them, from the first on, are in the order of blocks and keywords; the others in that of reading.
     sorted: usize,
+    /// Keywords whose value was reported, by block.
+    refused: BTreeSet<(Option<Span>, &'static str)>,
     block: Origin,
     /// Inside a block that is not supported as a whole, its keywords are not reported one by one.
     quiet: u32,
@@ -29,6 +33,8 @@ struct Met {
     block: Option<Span>,
     keyword: &'static Keyword,
     at: Span,
+    /// How many were met before it.
+    number: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -46,6 +52,7 @@ impl<'a> Reader<'a> {
             statements: Statements::new(expander, options.limits.block_depth),
             met: Vec::new(),
             sorted: 0,
+            refused: BTreeSet::new(),
             block: Origin(None),
             quiet: 0,
         }
@@ -63,6 +70,7 @@ impl<'a> Reader<'a> {
         message: String,
         advice: Option<String>,
     ) {
+        self.refused.insert((self.block.0, keyword.name()));
         let diagnostic = match keyword.is_vital() {
             true => Diagnostic::error(span, message),
             false => Diagnostic::warning(span, message),
@@ -79,6 +87,7 @@ impl<'a> Reader<'a> {
 
     /// A keyword without the value it needs.
     pub(crate) fn no_value(&mut self, keyword: &Keyword, span: Span) {
+        self.refused.insert((self.block.0, keyword.name()));
         let verdict = match REPORTED_WITHOUT_VALUE.contains(&keyword.name()) {
             true => Verdict::Reports,
             false => Verdict::GivesUp,
@@ -96,6 +105,7 @@ impl<'a> Reader<'a> {
             block: self.block.0,
             keyword,
             at: span,
+            number: self.met.len(),
         });
         if let Support::NotSupported { meaning, .. } = keyword.support
             && self.quiet == 0
@@ -122,20 +132,38 @@ impl<'a> Reader<'a> {
 
     /// Where a keyword of a block stood; the block itself where the keyword is not there.
     pub(crate) fn mark(&mut self, block: Origin, keyword: &str) -> Option<Span> {
-        if self.sorted < self.met.len() {
-            // Stable: of a keyword that was met twice the last counts.
-            self.met.sort_by_key(|met| met.block);
-            self.sorted = self.met.len();
-        }
-        let first = self.met.partition_point(|met| met.block < block.0);
-        let of_block = self.met.iter().skip(first).take_while(|met| met.block == block.0);
-        let last = of_block.filter(|met| met.keyword.name() == keyword).last();
-        last.map(|met| met.at).or(block.0)
+        self.last_met(block, keyword).map(|met| met.at).or(block.0)
     }
 
-    /// Whether a keyword stood in a block, with a value that is good or not.
+    /// Whether a keyword stood in a block, with a value that is good or not. Blocks that one definition made share a place,
+    /// and what stood in one of them stood in all.
     pub(crate) fn was_met(&mut self, block: Origin, keyword: &str) -> bool {
-        self.mark(block, keyword) != block.0
+        self.last_met(block, keyword).is_some()
+    }
+
+    /// Whether one keyword of a block was met before another.
+    pub(crate) fn stood_before(&mut self, block: Origin, first: &str, second: &str) -> bool {
+        let first = self.last_met(block, first).map(|met| met.number);
+        let second = self.last_met(block, second).map(|met| met.number);
+        first.zip(second).is_some_and(|(first, second)| first < second)
+    }
+
+    /// Whether the value of a keyword of a block was reported.
+    pub(crate) fn was_refused(&self, block: Origin, keyword: &'static str) -> bool {
+        self.refused.contains(&(block.0, keyword))
+    }
+
+    fn last_met(&mut self, block: Origin, keyword: &str) -> Option<&Met> {
+        let key = |met: &Met| (met.block, met.keyword.name());
+        if self.sorted < self.met.len() {
+            // Of a keyword that was met twice the last stands last.
+            self.met.sort_by_key(|met| (key(met), met.number));
+            self.sorted = self.met.len();
+        }
+        let wanted = (block.0, keyword);
+        let end = self.met.partition_point(|met| key(met) <= wanted);
+        let last = self.met.get(end.checked_sub(1)?)?;
+        (key(last) == wanted).then_some(last)
     }
 
     /// Reports at a keyword of a block.

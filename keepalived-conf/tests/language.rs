@@ -181,6 +181,50 @@ fn nothing_grows_without_bound() {
 }
 
 #[test]
+fn a_definition_that_begins_itself_in_a_sequence_ends() {
+    // With the limits that everybody has: what is held grows with the square of the depth.
+    let (_, report) = Configuration::parse("$A=~SEQ(N,2) $A\n$A\n");
+    assert!(shown(&report)[0].contains("too deep"), "{report:?}");
+}
+
+#[test]
+fn what_one_definition_makes_is_reported_in_time_in_proportion() {
+    // All of these have the same place, and each is reported there several times.
+    let text = "~SEQ(N,1,100000) vrrp_instance V$N { nopreempt }\n";
+    let (configuration, report) = Configuration::parse(text);
+    assert_eq!(configuration.vrrp_instance.len(), 100_000);
+    assert!(report.errors() >= 100_000);
+    let text = "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\nunicast_peer {\n\
+                ~SEQ(A,0,255) ~SEQ(B,0,255) 10.0.${A}.$B\n}\nvirtual_ipaddress { 10.0.0.1 }\n}\n";
+    let (configuration, _) = Configuration::parse(text);
+    assert_eq!(configuration.vrrp_instance[0].unicast_peer.len(), 65_536);
+}
+
+#[test]
+fn what_one_of_a_list_lacks_is_reported_though_another_has_it() {
+    let text = "$I=\\\nvrrp_instance V$N { \\\ninterface eth0 \\\n$L \\\nvirtual_ipaddress { \\\n10.0.0.$N \\\n} \\\n}\n\
+                ~LST({N,L},{1,virtual_router_id 5},{2,nopreempt}) $I\n";
+    let (_, report) = Configuration::parse(text);
+    assert!(
+        shown(&report)
+            .iter()
+            .any(|line| line.contains("`V2` has no virtual_router_id")),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn whoever_is_refused_reads_why_among_a_thousand_warnings() {
+    let text = format!("vrrp_instance A {{\n{}", "elephant\n".repeat(1_001));
+    let (_, report) = Configuration::parse(&text);
+    assert!(report.errors() > 0);
+    assert!(
+        shown(&report).iter().any(|line| line.contains("never closed")),
+        "the brace"
+    );
+}
+
+#[test]
 fn thousands_of_virtual_routers_are_within_bounds() {
     let text = "$I=\\\nvrrp_instance VI_${A}_${B}_$C { \\\ninterface eth${A}.$B \\\nvirtual_router_id $C \\\nvirtual_ipaddress { \\\n10.${A}.${B}.${C} \\\n} \\\n}\n~SEQ(A,1) ~SEQ(B,32) ~SEQ(C,254) $I\n";
     let (configuration, report) = Configuration::parse(text);

@@ -184,7 +184,7 @@ fn scheduling(server: &VirtualServer, reader: &mut Reader<'_>) {
         let (message, advice) = if server.lvs_sched != Some(scheduler) {
             let message = format!("`{flag}` is for `lvs_sched {scheduler}`: it is ignored");
             (message, format!("remove `{flag}`"))
-        } else if reader.mark(server.origin, flag) < reader.mark(server.origin, "lvs_sched") {
+        } else if reader.stood_before(server.origin, flag, "lvs_sched") {
             let message =
                 format!("keepalived ignores `{flag}` before `lvs_sched {scheduler}`; here it holds");
             (message, format!("put `{flag}` behind it"))

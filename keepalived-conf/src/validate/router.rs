@@ -1,6 +1,6 @@
 //! Virtual routers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use crate::diagnostic::{Severity, Verdict};
@@ -44,7 +44,7 @@ fn identity<'a>(
     let name = &router.name;
     let unicast = !router.unicast_peer.is_empty() && router.unicast_src_ip.is_some();
     // One that stands there with a bad value has been reported with that.
-    if router.interface.is_none() && !unicast && !reader.was_met(router.origin, "interface") {
+    if router.interface.is_none() && !unicast && !reader.was_refused(router.origin, "interface") {
         reader.at(
             router.origin,
             "",
@@ -63,7 +63,7 @@ fn identity<'a>(
         );
     }
     let Some(vrid) = router.virtual_router_id else {
-        if !reader.was_met(router.origin, "virtual_router_id") {
+        if !reader.was_refused(router.origin, "virtual_router_id") {
             reader.at(
                 router.origin,
                 "",
@@ -133,7 +133,7 @@ fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
         .virtual_ipaddress
         .first()
         .map(|first| first.address.address);
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for each in &router.virtual_ipaddress {
         let address = each.address.address;
         if let Some(first) = first
@@ -147,7 +147,7 @@ fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
                 Verdict::Reports,
             );
         }
-        if seen.contains(&address) {
+        if !seen.insert(address) {
             reader.of_entry(
                 each.origin,
                 Severity::Warning,
@@ -156,14 +156,14 @@ fn addresses(router: &VrrpInstance, reader: &mut Reader<'_>) {
                 Verdict::Silent,
             );
         }
-        seen.push(address);
     }
-    if seen.len() > 255 {
+    let count = router.virtual_ipaddress.len();
+    if count > 255 {
         reader.at(
             router.origin,
             "virtual_ipaddress",
             Severity::Warning,
-            format!("{} addresses: an advertisement holds 255 of them", seen.len()),
+            format!("{count} addresses: an advertisement holds 255 of them"),
             "move the rest to `virtual_ipaddress_excluded`",
         );
     }
@@ -213,9 +213,9 @@ fn source(router: &VrrpInstance, reader: &mut Reader<'_>) {
             "224.0.0.18 and ff02::12 are those of the standard",
         );
     }
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for peer in &router.unicast_peer {
-        if seen.contains(&peer.address) {
+        if !seen.insert(peer.address) {
             reader.of_entry(
                 peer.origin,
                 Severity::Warning,
@@ -224,7 +224,6 @@ fn source(router: &VrrpInstance, reader: &mut Reader<'_>) {
                 Verdict::Silent,
             );
         }
-        seen.push(peer.address);
         if peer.address.is_ipv6() != router.is_ipv6() {
             reader.of_entry(
                 peer.origin,
@@ -289,7 +288,7 @@ fn timing(router: &VrrpInstance, configuration: &Configuration, reader: &mut Rea
 fn preemption(router: &VrrpInstance, reader: &mut Reader<'_>) {
     let master = router.state == Some(State::Master);
     let owner = router.effective_priority() == 255;
-    if master && router.priority.is_none() && !reader.was_met(router.origin, "priority") {
+    if master && router.priority.is_none() && !reader.was_refused(router.origin, "priority") {
         reader.at_as(
             router.origin,
             "state",
@@ -428,9 +427,7 @@ fn strictness(router: &VrrpInstance, configuration: &Configuration, reader: &mut
             "",
         );
     }
-    if router.skip_check_adv_addr == Some(false)
-        && reader.mark(router.origin, "skip_check_adv_addr") != router.origin.0
-    {
+    if router.skip_check_adv_addr == Some(false) && reader.was_met(router.origin, "skip_check_adv_addr") {
         reader.at_as(
             router.origin,
             "skip_check_adv_addr",
