@@ -99,13 +99,7 @@ fn drained(servers: &Servers) -> ExitCode {
         let mut reals = server
             .filter(|server| server.name == servers.virtual_server)
             .flat_map(|server| &server.real_servers);
-        let real = reals.find(|real| {
-            let ip = real
-                .address
-                .parse()
-                .map(|address: SocketAddr| address.ip().to_string());
-            real.address == servers.real_server || ip.is_ok_and(|ip| ip == servers.real_server)
-        });
+        let real = reals.find(|real| is_meant(&real.address, &servers.real_server));
         let order = real.and_then(|real| real.order.as_deref()).unwrap_or_default();
         if order.starts_with("drained ") {
             return write_lines(&[format!(
@@ -118,6 +112,12 @@ fn drained(servers: &Servers) -> ExitCode {
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// Whether an operator who wrote this, with or without a port, means the real server at this address.
+fn is_meant(address: &str, wanted: &str) -> bool {
+    let address: Result<SocketAddr, _> = address.parse();
+    address.is_ok_and(|address| wanted.parse() == Ok(address) || wanted.parse() == Ok(address.ip()))
 }
 
 /// How often it is looked whether a drain is over.
@@ -220,4 +220,17 @@ fn carried(traffic: &TrafficStatus) -> String {
         "{} connections, {packets}{} bytes in, {} out, {} connections/s",
         traffic.connections, traffic.bytes_in, traffic.bytes_out, traffic.connections_per_second,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_address_may_be_written_in_any_way() {
+        for wanted in ["[2001:db8::1]:80", "[2001:DB8:0::1]:80", "2001:DB8::1"] {
+            assert!(super::is_meant("[2001:db8::1]:80", wanted), "{wanted}");
+        }
+        for wanted in ["[2001:db8::1]:81", "2001:db8::2", "x"] {
+            assert!(!super::is_meant("[2001:db8::1]:80", wanted), "{wanted}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::data_plane::{DataPlane, DesiredTable, Extent, Front};
 use crate::election::Happening;
 use crate::error::Error;
 use crate::hub::EventHub;
+use crate::persist::persist;
 use crate::plan::Scheduling;
 use crate::process::{name_thread, schedule_checks};
 
@@ -68,7 +69,7 @@ impl Runner {
             schedule_checks(&scheduled);
         });
         let checker = builder.spawn().map_err(Error::Check)?;
-        let events = checker.subscribe();
+        let mut events = checker.subscribe();
         let core = Arc::new(Core {
             hub,
             state: Mutex::new(State::new(plane, checker)),
@@ -81,15 +82,21 @@ impl Runner {
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let what = "cannot start a thread for load balancing";
         let (checks, scheduled) = (Arc::clone(&core), scheduling.clone());
+        let mut has_begun = false;
         let verdicts = thread("verdicts").spawn(move || {
             schedule_checks(&scheduled);
-            checks.follow(events);
+            persist("the verdicts of the health checks", || {
+                if std::mem::replace(&mut has_begun, true) {
+                    checks.learn_all();
+                }
+                checks.follow(&mut events);
+            });
         });
         runner.threads().push(verdicts.map_err(Error::system(what))?);
         let scheduled = scheduling.clone();
         let balance = thread("balance").spawn(move || {
             schedule_checks(&scheduled);
-            core.chores(&inbox);
+            persist("the load balancer", || core.chores(&inbox));
         });
         runner.threads().push(balance.map_err(Error::system(what))?);
         Ok(runner)
@@ -141,7 +148,6 @@ impl Runner {
             };
             told.extend(state.aim_checks(&[place], gone, &HashSet::new()));
         }
-        state.end_drains(Instant::now());
         let after = weight(&state);
         state.refused.clear();
         state.apply(Extent::Changed);
@@ -235,8 +241,18 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes in all verdicts at once: a panic has lost some.
+    fn learn_all(&self) {
+        let mut state = self.lock();
+        let told = state.learn_all();
+        if state.begun {
+            state.apply(Extent::Changed);
+        }
+        self.tell(&state, told);
+    }
+
     /// Takes in verdicts until the checker is gone. What comes together is carried out together.
-    fn follow(&self, mut events: Events<Target>) {
+    fn follow(&self, events: &mut Events<Target>) {
         while let Some(first) = futures::executor::block_on(events.next()) {
             let mut state = self.lock();
             let mut told = Vec::new();
@@ -284,12 +300,11 @@ impl Core {
                 Ok(Chore::Failed(front, real)) => self.lock().doubt(front, real),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let now = Instant::now();
-            if now < next_turn {
+            if Instant::now() < next_turn {
                 continue;
             }
-            next_turn = now + SHORT;
             let mut state = self.lock();
+            let now = Instant::now();
             let told = state.suspend();
             if state.end_drains(now) || !told.is_empty() {
                 state.apply(Extent::Changed);
@@ -300,6 +315,11 @@ impl Core {
                 let end = Instant::now();
                 next_look = end + pause(end.saturating_duration_since(now));
             }
+            drop(state);
+            // A drain asks for the whole table, and others want the state.
+            let end = Instant::now();
+            let took = end.saturating_duration_since(now);
+            next_turn = end + took.saturating_mul(10).clamp(SHORT, LOOK);
         }
     }
 
@@ -339,7 +359,7 @@ mod tests {
 
     use super::*;
     use crate::balance::plan::RealServerPlan;
-    use crate::data_plane::{Applied, RealCounters, RecordingPlane, ServerCounters, Traffic};
+    use crate::data_plane::{Applied, RealCounters, RecordingPlane, ServerCounters, Traffic, Transport};
     use crate::notify::ScriptNotifier;
 
     fn runner(plane: impl DataPlane + 'static) -> Runner {
@@ -497,6 +517,133 @@ mod tests {
             ));
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// It has one row, of whose connections it says this.
+    struct Counting(RecordingPlane, Arc<Mutex<Option<RealCounters>>>);
+
+    impl DataPlane for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
+        fn reconcile(&mut self, desired: &DesiredTable, extent: Extent) -> Result<Applied, Error> {
+            self.0.reconcile(desired, extent)
+        }
+
+        fn counters(&mut self) -> Result<Vec<ServerCounters>, Error> {
+            let row = self.1.lock().unwrap().clone().ok_or(Error::NotYet)?;
+            let front = self.0.last().virtual_servers[0].front;
+            Ok(vec![ServerCounters {
+                front,
+                traffic: Traffic::default(),
+                real_servers: vec![row],
+            }])
+        }
+    }
+
+    #[test]
+    fn a_drain_is_over_when_nobody_is_connected_for_a_while_or_the_time_is() {
+        let plane = RecordingPlane::new();
+        let address: SocketAddr = "10.0.1.1:80".parse().unwrap();
+        let row = |active, inactive| RealCounters {
+            address,
+            weight: 0,
+            active,
+            inactive,
+            traffic: Traffic::default(),
+        };
+        let counters = Arc::new(Mutex::new(None));
+        let (checker, hour) = (Checker::builder().spawn().unwrap(), Duration::from_secs(3600));
+        let mut state = State::new(Box::new(Counting(plane, Arc::clone(&counters))), checker);
+        let mut server = VirtualServerPlan::new("fwmark 7".parse().unwrap());
+        server.transport = Transport::Udp;
+        server.real_servers = vec![RealServerPlan::new(address)];
+        let name = server.name.to_string();
+        state.configure(
+            vec![server.into()],
+            BalancePlan::default(),
+            HashSet::new(),
+            &HashSet::new(),
+        );
+        state.apply(Extent::Whole);
+        let mut drain = |open: Option<RealCounters>, after: Duration| {
+            *counters.lock().unwrap() = open;
+            state.order(&name, address, ServerOrder::DrainFor(hour)).unwrap();
+            let ended = state.end_drains(Instant::now() + after);
+            let said = state.drain(&name, address).unwrap().to_string();
+            state.order(&name, address, ServerOrder::Enable).unwrap();
+            ended.then_some(said)
+        };
+        let short = Duration::from_millis(1);
+        assert_eq!(drain(Some(row(0, 0)), short), None, "somebody may just be coming");
+        let over = |cut_off| Some(format!("connections cut off: {cut_off}"));
+        let mut cut_off =
+            |open, after| drain(open, after).map(|said| said.split_once(" s, ").unwrap().1.to_owned());
+        assert_eq!(cut_off(Some(row(0, 0)), SHORT), over("0"));
+        assert_eq!(
+            cut_off(Some(row(0, 4)), SHORT),
+            None,
+            "all that is UDP is inactive"
+        );
+        assert_eq!(cut_off(Some(row(0, 4)), hour), over("4"));
+        assert_eq!(cut_off(None, SHORT), None);
+        assert_eq!(cut_off(None, hour), over("unknown"));
+    }
+
+    /// One that cannot bear its next table.
+    struct Delicate(RecordingPlane, Arc<std::sync::atomic::AtomicBool>);
+
+    impl DataPlane for Delicate {
+        fn name(&self) -> &'static str {
+            "delicate"
+        }
+
+        fn reconcile(&mut self, desired: &DesiredTable, extent: Extent) -> Result<Applied, Error> {
+            let panics = self.1.swap(false, std::sync::atomic::Ordering::AcqRel);
+            assert!(!panics, "this panic is part of the test");
+            self.0.reconcile(desired, extent)
+        }
+
+        fn counters(&mut self) -> Result<Vec<ServerCounters>, Error> {
+            self.0.counters()
+        }
+    }
+
+    #[test]
+    fn verdicts_go_on_after_a_panic() {
+        let plane = RecordingPlane::new();
+        let panics = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let runner = runner(Delicate(plane.clone(), Arc::clone(&panics)));
+        let policy = Arc::new(Policy {
+            interval: Duration::from_millis(5),
+            fall: NonZeroU16::MIN,
+            timeout: Duration::from_secs(3600),
+            spread: Duration::ZERO,
+            ..Policy::keepalived(false)
+        });
+        let mut server = VirtualServerPlan::new("tcp 10.0.0.100:80".parse().unwrap());
+        let (external, reporter) = External::new();
+        let mut real = RealServerPlan::new("10.0.1.1:80".parse().unwrap());
+        real.checks.push((Check::local(external), policy));
+        server.real_servers = vec![real];
+        runner.configure(vec![server.into()], BalancePlan::default(), HashSet::new());
+        panics.store(true, std::sync::atomic::Ordering::Release);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !plane.last().virtual_servers[0].real_servers.is_empty() {
+            assert!(Instant::now() < deadline);
+            reporter.report(Sample::fail(
+                Failure::new(Stage::Connect, FailKind::Refused),
+                Duration::ZERO,
+            ));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        while plane.last().virtual_servers[0].real_servers.is_empty() {
+            assert!(Instant::now() < deadline);
+            reporter.report(Sample::pass(Duration::from_micros(180)));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(runner.threads().iter().all(|thread| !thread.is_finished()));
     }
 
     /// Verdicts and orders take a moment, and the end does not wait for them.

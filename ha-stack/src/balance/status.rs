@@ -9,7 +9,7 @@ use healthcheck::{CheckStatus as Checked, Status as TargetStatus};
 use crate::balance::plan::RealServerPlan;
 use crate::balance::runner::State;
 use crate::balance::server::{Real, Server, Standing};
-use crate::data_plane::{Front, RealCounters, ServerCounters, Traffic};
+use crate::data_plane::{Front, RealCounters, ServerCounters, Traffic, Transport};
 use crate::status::{CheckStatus, RealServerStatus, TrafficStatus, VirtualServerStatus};
 
 /// Every virtual server, in the order of the configuration.
@@ -123,9 +123,9 @@ pub(crate) fn open_connections(server: &Server, real: SocketAddr, counters: &[Se
             .behind(front, row.address)
             .is_some_and(|it| it.plan.address == real)
     })
-    .map(|(front, row)| match front.is_udp() {
-        true => row.active.saturating_add(row.inactive),
-        false => row.active,
+    .map(|(_, row)| match server.plan.transport {
+        Transport::Udp => row.active.saturating_add(row.inactive),
+        Transport::Tcp | Transport::Sctp => row.active,
     })
     .sum()
 }

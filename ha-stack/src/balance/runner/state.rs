@@ -45,8 +45,8 @@ pub(crate) struct State {
 pub(crate) struct Drain {
     begin: Instant,
     end: Instant,
-    /// How long it took, and how many connections were cut off.
-    over: Option<(Duration, u64)>,
+    /// How long it took, and how many connections were cut off, where that could be asked.
+    over: Option<(Duration, Option<u64>)>,
 }
 
 impl State {
@@ -144,12 +144,13 @@ impl State {
         for ((server, real), drain) in self.drains.iter_mut().filter(|(_, drain)| drain.over.is_none()) {
             let open = counters.as_ref().zip(self.balancer.server(server));
             let open = open.map(|(counters, server)| open_connections(server, *real, counters));
-            if open != Some(0) && now < drain.end {
+            let time = now.saturating_duration_since(drain.begin);
+            let is_idle = open == Some(0) && time >= SETTLED;
+            if !is_idle && now < drain.end {
                 continue;
             }
-            let cut_off = open.unwrap_or_default();
-            drain.over = Some((now.saturating_duration_since(drain.begin), cut_off));
-            tracing::info!(%server, %real, cut_off, "drained");
+            drain.over = Some((time, open));
+            tracing::info!(%server, %real, cut_off = open, "drained");
             // It is not news: it served no more.
             let _ = self.balancer.order(server, *real, ServerOrder::Cut);
             ended = true;
@@ -243,6 +244,17 @@ impl State {
         let new = diff.added.iter().chain(&diff.changed);
         told.extend(new.flat_map(|target| self.learn(target)));
         told
+    }
+
+    /// Takes in what is believed of everybody.
+    pub(super) fn learn_all(&mut self) -> Vec<Happening> {
+        let servers = self.balancer.servers().iter();
+        let targets = servers.flat_map(|server| {
+            let reals = server.reals.iter();
+            reals.map(|real| (Arc::clone(&server.plan.name), real.plan.address))
+        });
+        let targets: Vec<Target> = targets.collect();
+        targets.iter().flat_map(|target| self.learn(target)).collect()
     }
 
     /// Takes in what is believed of one real server.
@@ -404,11 +416,16 @@ impl fmt::Display for Drain {
             }
             Some((time, cut_off)) => {
                 let time = time.as_secs();
+                let cut_off = cut_off.map_or_else(|| "unknown".to_owned(), |count| count.to_string());
                 write!(formatter, "drained in {time} s, connections cut off: {cut_off}")
             }
         }
     }
 }
+
+/// For how long a real server gets nothing new before it is believed to have no connection: one that is just being made is not
+/// counted yet, and between short requests there is none for a moment.
+const SETTLED: Duration = Duration::from_secs(1);
 
 pub(super) fn said(
     happened: Vec<ServerHappening>,
