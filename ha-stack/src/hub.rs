@@ -102,6 +102,18 @@ impl EventHub {
         self.lock().merged += merged;
     }
 
+    /// Puts another courier in the place of one that is stuck, which is not waited for. No event falls between the two.
+    pub(crate) fn replace(&self, stuck: &Arc<Courier>, fresh: &Arc<Courier>) {
+        let mut state = self.lock();
+        state.merged += stuck.merged();
+        fresh.succeed(stuck);
+        for courier in &mut state.notifiers {
+            if Arc::ptr_eq(courier, stuck) {
+                *courier = Arc::clone(fresh);
+            }
+        }
+    }
+
     /// Adds notifiers to those there are; one that is there already is not added again.
     pub fn add_notifiers(&self, notifiers: &[Arc<Courier>]) {
         let mut state = self.lock();
@@ -212,5 +224,25 @@ mod tests {
         hub.set_notifiers(Vec::new());
         assert_eq!(reader.join().unwrap(), 5);
         assert_eq!(hub.merged(), 0);
+    }
+
+    #[test]
+    fn one_that_takes_the_place_of_another_gets_what_that_has_not_had_and_what_comes() {
+        let hub = hub();
+        // Nobody receives: it is stuck with the first.
+        let (sender, _held) = mpsc::sync_channel(0);
+        let stuck = Arc::new(Courier::start("test", sender, 2).unwrap());
+        hub.set_notifiers(vec![Arc::clone(&stuck)]);
+        for state in [NotifyState::Backup, NotifyState::Master].repeat(5) {
+            hub.publish(happening(state));
+        }
+        let merged = hub.merged();
+        assert!(merged > 0);
+        let (sender, receiver) = mpsc::sync_channel(9);
+        hub.replace(&stuck, &Arc::new(Courier::start("test", sender, 9).unwrap()));
+        assert_eq!(hub.merged(), merged);
+        hub.publish(happening(NotifyState::Fault));
+        let words: Vec<_> = receiver.iter().take_while(|event| event.sequence < 11).collect();
+        assert_eq!(words.last().unwrap().kind.word(), "MASTER");
     }
 }

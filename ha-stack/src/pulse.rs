@@ -39,7 +39,7 @@ impl Pulse {
 }
 
 /// How long a part may stand still.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Patience {
     limit: Duration,
     /// Since when it has not moved, and how often it was looked at since.

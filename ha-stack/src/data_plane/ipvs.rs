@@ -149,7 +149,7 @@ impl<T: Transport> IpvsPlane<T> {
             }
             let outcome = self.client.reconcile(&wanted, &options);
             // Until it is known better, nothing is known.
-            for (front, _) in &told {
+            for front in told.iter().map(|(front, _)| front).chain(&gone) {
                 self.known.remove(front);
             }
             let changes = outcome?;
@@ -161,7 +161,6 @@ impl<T: Transport> IpvsPlane<T> {
                 .collect();
             for front in &gone {
                 let key = translate::key(front);
-                self.known.remove(front);
                 let is_still_there =
                     refused.contains(&key) && !changes.refused.iter().any(|refusal| is_gone(refusal, key));
                 if is_still_there {

@@ -52,12 +52,18 @@ impl Courier {
     pub(crate) fn look(&self) -> Option<Duration> {
         let has_answered = self.shared.pulse.has_answered();
         self.shared.changed.notify_all();
-        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        patience.look(has_answered || self.is_closed())
+        self.patience().look(has_answered || self.is_closed())
     }
 
-    /// Takes over what waits for another courier, which gets nothing any more.
+    fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what waits for another courier, which gets nothing any more. It has twice the time.
     pub(crate) fn succeed(&self, stuck: &Self) {
+        let mut patience = stuck.patience().clone();
+        patience.renew();
+        *self.patience() = patience;
         let mut left = {
             let mut state = stuck.shared.lock();
             state.stop = true;

@@ -221,7 +221,7 @@ impl fmt::Debug for ScriptNotifier {
 struct Shared {
     waker: Waker,
     pulse: Pulse,
-    /// The number of the thread that counts: one that was stuck, and goes on after all, is to end.
+    /// The number of the thread that counts: one that was stuck, and goes on after all, starts nothing and ends with its scripts.
     runner: AtomicU64,
     patience: Duration,
     limit: Option<Duration>,
@@ -281,15 +281,22 @@ impl Runner {
             let now = Instant::now();
             self.enforce(now);
             let mut state = self.shared.lock();
-            if self.shared.runner.load(Ordering::Acquire) != self.number {
-                return;
-            }
-            self.shared.pulse.answer();
             if state.stop {
                 drop(state);
                 self.children.signal(Signal::TERM, |_| true);
                 return;
             }
+            if self.shared.runner.load(Ordering::Acquire) != self.number {
+                drop(state);
+                if self.children.is_empty() {
+                    return;
+                }
+                // Scripts end with the thread that started them. The descriptor wakes the one that counts.
+                std::thread::sleep(REPLACED_PAUSE);
+                self.reap();
+                continue;
+            }
+            self.shared.pulse.answer();
             let lanes = &self.lanes;
             let ready = state
                 .queue
@@ -303,9 +310,13 @@ impl Runner {
             state.busy = self.lanes.len();
             drop(state);
             self.children.wait(&self.shared.waker, self.deadline());
-            for (number, status) in self.children.reap() {
-                self.ended(number, status.success());
-            }
+            self.reap();
+        }
+    }
+
+    fn reap(&mut self) {
+        for (number, status) in self.children.reap() {
+            self.ended(number, status.success());
         }
     }
 
@@ -379,6 +390,9 @@ impl Runner {
 
 /// Events that may wait before they merge.
 const CAPACITY: usize = 1024;
+
+/// How often one that another has replaced looks at its scripts.
+const REPLACED_PAUSE: Duration = Duration::from_millis(100);
 
 const FLUSH_PAUSE: Duration = Duration::from_millis(5);
 
@@ -518,6 +532,38 @@ mod tests {
         assert!(notifier.flush(Duration::from_secs(600)));
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "MASTER\n");
         std::fs::remove_file(&log).unwrap();
+    }
+
+    #[test]
+    fn scripts_of_a_thread_that_was_replaced_go_on() {
+        let script = r#"test "$3" = BACKUP && { echo begun >> LOG; until test -e LOG.go; do sleep 0.05; done; }; echo "$3" >> LOG"#;
+        let (notifier, log) = with_log(Duration::from_millis(1), script);
+        let wait_for = |lines: usize| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            loop {
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                if text.lines().count() == lines {
+                    return text;
+                }
+                assert!(Instant::now() < deadline, "{text}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        notifier.send(&state("a", NotifyState::Backup));
+        wait_for(1);
+        notifier.keeper.lock().unwrap().patience = Patience::new(Duration::ZERO);
+        let held = notifier.shared.lock();
+        while notifier.shared.runner.load(Ordering::Acquire) == 0 {
+            notifier.tend();
+        }
+        drop(held);
+        notifier.send(&state("b", NotifyState::Master));
+        wait_for(2);
+        let go = format!("{}.go", log.display());
+        std::fs::write(&go, "").unwrap();
+        assert_eq!(wait_for(3), "begun\nMASTER\nBACKUP\n");
+        std::fs::remove_file(&log).unwrap();
+        std::fs::remove_file(&go).unwrap();
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::hub::EventHub;
 use crate::notify::Courier;
 use crate::plan::FifoPlan;
 use crate::supervisor::Shared;
@@ -14,7 +15,6 @@ use crate::supervisor::apply::start_mail;
 /// Puts another in the place of each that is stuck with an event, and lets it have what waits.
 pub(crate) fn tend(shared: &Shared) {
     let mut running = shared.running();
-    let mut replaced = false;
     for (plan, courier) in &mut running.fifos {
         if let Some(since) = courier.look() {
             // Whoever reads the pipe goes on doing so.
@@ -22,7 +22,7 @@ pub(crate) fn tend(shared: &Shared) {
                 reader: None,
                 ..plan.clone()
             };
-            replaced |= replace("a pipe", since, courier, open_fifo(&plan));
+            replace(&shared.hub, "a pipe", since, courier, open_fifo(&plan));
         }
     }
     #[cfg(feature = "mail")]
@@ -30,19 +30,17 @@ pub(crate) fn tend(shared: &Shared) {
         && let Some(since) = mail.courier.look()
     {
         let fresh = start_mail(&mail.settings, &mail.objects);
-        replaced |= replace("mail", since, &mut mail.courier, fresh);
-    }
-    if replaced {
-        shared.hub.set_notifiers(running.couriers());
+        replace(&shared.hub, "mail", since, &mut mail.courier, fresh);
     }
 }
 
 fn replace(
+    hub: &EventHub,
     what: &str,
     since: Duration,
     courier: &mut Arc<Courier>,
     fresh: Result<Arc<Courier>, Error>,
-) -> bool {
+) {
     match fresh {
         Ok(fresh) => {
             tracing::error!(
@@ -50,13 +48,11 @@ fn replace(
                 ?since,
                 "the thread of this is stuck: another takes its place"
             );
-            fresh.succeed(courier);
+            hub.replace(courier, &fresh);
             *courier = fresh;
-            true
         }
         Err(error) => {
             tracing::error!(what, %error, "the thread of this is stuck, and there is no other");
-            false
         }
     }
 }

@@ -292,6 +292,23 @@ fn a_refusal_is_said_and_tried_again() {
 }
 
 #[test]
+fn what_was_removed_before_the_exchange_failed_is_made_anew() {
+    for failed_at in 0..12 {
+        let client = kernel();
+        let mut plane = IpvsPlane::over(client.clone(), None).unwrap();
+        let fronts = [ONE, TWO, "tcp 10.0.0.3:80"];
+        let all = table(fronts.map(|front| server(front, &[("10.0.1.1:80", 1)])).to_vec());
+        plane.reconcile(&all, Extent::Changed).unwrap();
+        let faults = std::iter::repeat_n(Fault::None, failed_at).chain([Fault::Kill]);
+        client.with_transport(|kernel| kernel.inject(faults));
+        let _ = plane.reconcile(&DesiredTable::default(), Extent::Changed);
+        client.with_transport(SimulatedKernel::forget_faults);
+        plane.reconcile(&all, Extent::Changed).unwrap();
+        assert_eq!(rows(&client).len(), fronts.len(), "failed at {failed_at}");
+    }
+}
+
+#[test]
 fn full_nat_is_refused_with_advice() {
     let mut plane = IpvsPlane::over(kernel(), None).unwrap();
     let mut server = server(ONE, &[("10.0.1.1:80", 1)]);
