@@ -266,7 +266,18 @@ const SAID: &[(&str, Place, &[&str])] = &[
     (
         "url",
         InNone("no pattern for `ok` was seen to match with keepalived 2.2.7"),
-        &["regex", "regex_no_match", "regex_options"],
+        &[
+            "regex",
+            "regex_no_match",
+            "regex_options",
+            "regex_min_offset",
+            "regex_max_offset",
+        ],
+    ),
+    (
+        "HTTP_GET",
+        InNone("the version of a request does not show in a table"),
+        &["http_protocol"],
     ),
     (
         "SMTP_CHECK",
